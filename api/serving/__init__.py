@@ -1,4 +1,4 @@
-"""What listens: the server, its logs, and what must hold before others can reach it.
+"""The server: connections, threads, and the checks before other machines can reach it.
 
-No route lives here. `api.create_app` makes the application; this folder serves it.
+It contains no route. `api.create_app` makes the application; this folder serves it.
 """

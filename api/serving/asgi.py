@@ -1,7 +1,7 @@
-"""The application for gunicorn's event loop: the loop waits for clients, and a thread gets a whole request.
+"""The ASGI application for gunicorn: the event loop waits for clients, and a thread handles a complete request.
 
-a2wsgi and asgiref do not serve: the one takes a torn chunked upload for a whole one and keeps a thread for each client
-that reads or writes slowly, the other writes every body to the disk before a key was shown.
+a2wsgi and asgiref cannot be used. a2wsgi accepts a truncated chunked upload as complete, and occupies a thread for each
+client that reads or writes slowly. asgiref writes every body to the disk before the key is checked.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from ulid import ULID
 
 from api.auth.access import SIGN_IN
 from api.http.body import PIECE_SECONDS
+from api.serving.anonymous import AnonymousClients
 from api.serving.connection import problem
-from api.serving.strangers import Strangers
 from api.state.changes import LOOK_SECONDS
 
 _ALIVE = "/healthz"
 # A body up to this size is received before a thread sees its request. A larger one is read while the view runs.
 _SMALL_BODY_BYTES = 64 * 1024
 _SMALL_BODY_SECONDS = 10.0
-# An answer up to this size leaves its thread in one piece.
+# An answer up to this size is sent in one piece.
 _WHOLE_ANSWER_BYTES = 1024 * 1024
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -33,19 +33,19 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Application:
-    """`app` by the ASGI protocol, with `threads` threads for requests.
+    """`app` as an ASGI application, with `threads` threads for requests.
 
-    A thread is held while `app` computes, and while it reads a large body. An answer is asked for piece by piece, each
-    after the client took the one before. An empty piece means that there is nothing yet (PEP 3333): the next one is
-    asked for `LOOK_SECONDS` later, and none where the client has left.
+    A request occupies a thread while `app` computes, and while it reads a large body. Each piece of a large answer is
+    computed after the client has received the previous one. An empty piece means that there is nothing yet (PEP 3333):
+    the next one is computed after `LOOK_SECONDS`, unless the client has disconnected.
 
-    A client that shows no valid key waits for one of few threads, gets one answer on a connection, and no body of it is
-    read but that of a log-in. `GET /healthz` is answered on the event loop: it reads nothing and waits for nobody.
+    An anonymous client waits for one of few threads and gets one answer per connection. Its body is read only for a
+    log-in. `GET /healthz` is answered on the event loop, since it neither reads nor waits.
     """
 
-    def __init__(self, app: Flask, threads: int, strangers: Strangers) -> None:
+    def __init__(self, app: Flask, threads: int, anonymous: AnonymousClients) -> None:
         self.app = app
-        self.strangers = strangers
+        self.anonymous = anonymous
         self._threads = ThreadPoolExecutor(threads, "request")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -55,14 +55,14 @@ class Application:
             return
         client = _Client(receive)
         environ = _environ(scope, client)
-        is_stranger = await self.strangers.include(environ)
-        threads = self._choose_threads(environ, is_stranger=is_stranger)
+        is_anonymous = await self.anonymous.include(environ)
+        threads = self._choose_threads(environ, is_anonymous=is_anonymous)
         if threads is None:
             await _refuse(send)
             return
-        if not is_stranger:
-            self.strangers.trust(scope["client"])
-        if _has_small_body(environ, is_stranger=is_stranger):
+        if not is_anonymous:
+            self.anonymous.trust(scope["client"])
+        if _has_small_body(environ, is_anonymous=is_anonymous):
             await client.fill(sys.maxsize, _SMALL_BODY_SECONDS)
         await self._answer(environ, client, send, threads)
 
@@ -84,21 +84,21 @@ class Application:
             await send({"type": "http.response.body", "body": body})
         finally:
             client.forget()
-            # After the step: gunicorn cancels us where the client is gone, while the thread may be in the middle of it.
+            # After the step: if the client disconnects, gunicorn cancels this task while the thread may still run.
             if not answer.is_closed:
                 step.add_done_callback(lambda _: threads.submit(answer.close))
 
-    def _choose_threads(self, environ: dict[str, Any], *, is_stranger: bool) -> Executor | None:
-        """What answers a request; None for a stranger's that is one too many."""
+    def _choose_threads(self, environ: dict[str, Any], *, is_anonymous: bool) -> Executor | None:
+        """The threads for a request; None for an anonymous one above the limit."""
         if environ["PATH_INFO"] == _ALIVE:
-            return _HERE
-        if not is_stranger:
+            return _EVENT_LOOP
+        if not is_anonymous:
             return self._threads
-        return self.strangers.threads if self.strangers.admit(environ) else None
+        return self.anonymous.threads if self.anonymous.admit(environ) else None
 
 
-class _Here(Executor):
-    """Not a thread, but the event loop itself."""
+class _EventLoop(Executor):
+    """Runs the work at once, on the event loop itself."""
 
     def submit(self, work: Callable[[], Any], /) -> Future[Any]:  # type: ignore[override]
         future: Future[Any] = Future()
@@ -106,27 +106,27 @@ class _Here(Executor):
         return future
 
 
-_HERE = _Here()
+_EVENT_LOOP = _EventLoop()
 
 
 async def _refuse(send: Send) -> None:
-    """Answer one request too many, without a thread."""
+    """Answer a request above the limit with 429, without a thread."""
     headers, content = problem(HTTPStatus.TOO_MANY_REQUESTS, f"req_{ULID()}")
     encoded = [(name.lower().encode(), value.encode()) for name, value in (*headers.items(), ("Retry-After", "1"))]
     await send({"type": "http.response.start", "status": HTTPStatus.TOO_MANY_REQUESTS.value, "headers": encoded})
     await send({"type": "http.response.body", "body": content})
 
 
-def _has_small_body(environ: dict[str, Any], *, is_stranger: bool) -> bool:
-    """Whether the event loop waits for the body, or for its absence, before a thread sees the request."""
+def _has_small_body(environ: dict[str, Any], *, is_anonymous: bool) -> bool:
+    """Whether the event loop receives the whole body (also an empty one) before a thread handles the request."""
     if "HTTP_TRANSFER_ENCODING" in environ:
         return False
-    is_wanted = not is_stranger or environ["PATH_INFO"] == SIGN_IN
+    is_wanted = not is_anonymous or environ["PATH_INFO"] == SIGN_IN
     return int(environ.get("CONTENT_LENGTH", 0)) <= (_SMALL_BODY_BYTES if is_wanted else 0)
 
 
 class _Client:
-    """What a client sends after the head, as `wsgi.input`, and whether it has left."""
+    """The body that a client sends, as `wsgi.input`, and whether the client has disconnected."""
 
     def __init__(self, receive: Receive) -> None:
         self.has_sent_all = False
@@ -137,20 +137,20 @@ class _Client:
         self._leaving: asyncio.Task[None] | None = None
 
     async def fill(self, size: int, seconds: float) -> None:
-        """Receive until `size` bytes or all of the body are here; `read` raises what goes wrong."""
+        """Receive until there are `size` bytes or the whole body. An error is raised by `read`."""
         try:
             async with asyncio.timeout(seconds):
                 while len(self._received) < size and not self.has_sent_all:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
-                        raise ConnectionError("the client left before the end of its body")
+                        raise ConnectionError("the client disconnected before the end of its body")
                     self._received += message["body"]
                     self.has_sent_all = not message["more_body"]
         except (TimeoutError, ConnectionError) as error:
             self._error = error
 
     def read(self, size: int = -1) -> bytes:
-        """Read from a thread. Raises TimeoutError for a slow client, ConnectionError for one that left."""
+        """Read from a thread. Raises TimeoutError for a slow client, ConnectionError for one that disconnected."""
         size = sys.maxsize if size < 0 else size
         if len(self._received) < size and not self.has_sent_all and self._error is None:
             asyncio.run_coroutine_threadsafe(self.fill(size, PIECE_SECONDS), self._loop).result()
@@ -161,7 +161,7 @@ class _Client:
         return piece
 
     async def has_left_within(self, seconds: float) -> bool:
-        """Wait for `seconds`, or until the client leaves: True if it left. The rest of its body is dropped."""
+        """Wait until the client disconnects, for at most `seconds`; True if it did. Drops the rest of its body."""
         self._leaving = self._leaving or asyncio.create_task(self._leave())
         done, _ = await asyncio.wait({self._leaving}, timeout=seconds)
         return bool(done)
@@ -175,13 +175,13 @@ class _Client:
             pass
 
     def forget(self) -> None:
-        """End with the request."""
+        """Stop waiting for the client at the end of the request."""
         if self._leaving is not None:
             self._leaving.cancel()
 
 
 class _Answer:
-    """The application's answer to one request. Its methods run in threads, one after the other."""
+    """Flask's answer to one request. Its methods run in threads, one after the other."""
 
     def __init__(self, app: Flask, environ: dict[str, Any]) -> None:
         self.is_closed = False
@@ -209,7 +209,7 @@ class _Answer:
         return next(self._pieces, None)
 
     def close(self) -> None:
-        """Give back what the answer holds."""
+        """Release the resources of the answer, such as an open file."""
         self.is_closed = True
         if hasattr(self._result, "close"):
             self._result.close()
@@ -219,7 +219,7 @@ class _Answer:
 
 
 def _environ(scope: dict[str, Any], client: _Client) -> dict[str, Any]:
-    """The request by PEP 3333."""
+    """The request as a WSGI environment (PEP 3333)."""
     path: bytes = scope["raw_path"]
     if path.startswith(b"http"):
         path = urlsplit(path).path or b"/"

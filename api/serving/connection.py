@@ -1,8 +1,8 @@
-"""One connection of gunicorn's event loop, with what gunicorn leaves out.
+"""One connection of gunicorn's event loop, with features that gunicorn does not have.
 
-A client has some seconds for its first head. Half of a connection may end before the other. What is still sent after an
-answer is read and dropped for a while: most clients send everything before they listen, and would find their connection
-broken and no answer. What is not HTTP gets a problem document too.
+A client has five seconds for the head of its first request. It may close its sending half before the answer. What it
+sends after an answer is read and dropped for ten seconds: most clients send everything before they read, and would get
+a connection error in place of the answer. Data that is not HTTP gets a problem document, too.
 
 `ASGIProtocol` and what begins with an underscore are private to gunicorn: `pyproject.toml` bounds its version.
 """
@@ -18,10 +18,10 @@ from ulid import ULID
 from api.http.every_request import SAFE_HEADERS
 from api.http.problems import MEDIA_TYPE, code_of, document_content
 
-# For the first head. A later one has `keepalive` seconds from the end of the answer before it.
+# For the head of the first request. A later one has `keepalive` seconds from the end of the previous answer.
 _HEAD_SECONDS = 5.0
 _LINGER_SECONDS = 10.0
-# The kernel ends the connection of a client that accepts nothing for this time.
+# The kernel closes the connection of a client that acknowledges nothing for this time.
 _STALLED_MILLISECONDS = 15_000
 # Maximum number of bytes that wait in the kernel for a client that reads slowly. Unlike SO_SNDBUF it does not limit
 # what is on its way to a client far away.
@@ -30,8 +30,8 @@ _UNSENT_BYTES = 128 * 1024
 log = logging.getLogger(__name__)
 
 
-def bound_writes(listener: socket.socket) -> None:
-    """Bound what a client that reads slowly or never costs: Linux hands these options on to each connection."""
+def limit_writes(listener: socket.socket) -> None:
+    """Limit the memory for clients that read slowly or never. Linux copies these options to each connection."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MILLISECONDS)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
@@ -39,17 +39,17 @@ def bound_writes(listener: socket.socket) -> None:
 
 
 class Connection(gasgi.ASGIProtocol):  # type: ignore[misc]
-    """gunicorn's connection, which is HTTP/1.1."""
+    """gunicorn's connection for HTTP/1.1, changed as above."""
 
     _closed: bool
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for the first byte: gunicorn prepares much more, and an attacker may never send one."""
+        """Wait for the first byte before gunicorn's expensive preparation: an attacker may never send one."""
         self.transport = transport
         self.client = transport.get_extra_info("peername")[:2]
         self.abort = transport.abort
         self._keepalive = 0
-        self.app.strangers.connect(self)
+        self.app.anonymous.connect(self)
         self._keepalive_handle = self.worker.loop.call_later(_HEAD_SECONDS, self._end_without_head)
 
     def data_received(self, data: bytes) -> None:
@@ -58,7 +58,7 @@ class Connection(gasgi.ASGIProtocol):  # type: ignore[misc]
         super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.app.strangers.disconnect(self.client)
+        self.app.anonymous.disconnect(self.client)
         if self._task is not None:
             super().connection_lost(exc)
 
@@ -69,11 +69,11 @@ class Connection(gasgi.ASGIProtocol):  # type: ignore[misc]
             self._keepalive_timeout()
 
     def keep(self) -> None:
-        """Stay for further requests after the one that is being answered."""
+        """Keep the connection open for further requests after the current one."""
         self._keepalive = self.cfg.keepalive
 
     def eof_received(self) -> bool:
-        """Keep the connection for the answer to a client that has sent all that it wants to send."""
+        """Keep the connection for the answer, when the client has closed its sending half."""
         if self._closed or self._body_receiver is None:
             return False
         self._body_receiver.signal_disconnect()
@@ -98,16 +98,16 @@ class Connection(gasgi.ASGIProtocol):  # type: ignore[misc]
 
 
 def raw_problem(status: int, request_id: str) -> bytes:
-    """A whole HTTP response that says so; the connection ends after it."""
+    """A complete HTTP response with a problem document. The connection is closed after it."""
     head, content = problem(HTTPStatus(status), request_id)
     lines = "".join(f"{name}: {value}\r\n" for name, value in {"Connection": "close", **head}.items())
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode() + content
 
 
 def problem(status: HTTPStatus, request_id: str, code: str = "", detail: str = "") -> tuple[dict[str, str], bytes]:
-    """The headers and the content of a problem document that needs no application."""
-    said = detail or status.description or "this is not a request that can be read"
-    content = document_content(status, code or code_of(status), said, request_id).encode()
+    """The headers and the content of a problem document, outside of a Flask application."""
+    text = detail or status.description or "this is not a request that can be read"
+    content = document_content(status, code or code_of(status), text, request_id).encode()
     head = {
         "Content-Type": MEDIA_TYPE,
         "Content-Length": str(len(content)),

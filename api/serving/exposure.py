@@ -1,4 +1,4 @@
-"""What must hold before the API listens where others reach it."""
+"""Checks before the API listens on an address that other machines can reach."""
 
 import redis
 
@@ -10,11 +10,11 @@ _ALL = frozenset({"*", "-::*", "0.0.0.0", "::"})  # noqa: S104  nothing is bound
 
 
 class Exposed(Exception):
-    """The API would be open to everybody who reaches its port; the message says how to fix it."""
+    """The API or its Redis would be open to everyone who reaches its port. The message says how to fix it."""
 
 
 def check(settings: Settings, keys: KeyStore) -> None:
-    """Raise Exposed for an address that others reach without a key that could be asked for, and for an open Redis."""
+    """Raise Exposed if other machines can reach the API and there is no admin key, or if its Redis is open to them."""
     if not is_loopback(settings.host) and not keys.has_admin():
         raise Exposed(
             f"FITSTOP_HOST={settings.host}: other machines can reach this address, but there is no "
@@ -29,12 +29,12 @@ def check(settings: Settings, keys: KeyStore) -> None:
 
 
 def is_open(url: str) -> bool:
-    """Whether a Redis takes commands from other machines without a password; False where it does not say."""
+    """Whether a Redis accepts commands from other machines without a password; False if its settings are unknown."""
     try:
         with redis.Redis.from_url(
             url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, decode_responses=True
         ) as client:
-            # One at a time: Redis 6 takes no more.
+            # One at a time: Redis 6 accepts only one.
             found = {name: client.config_get(name).get(name, "") for name in ("bind", "protected-mode", "requirepass")}
     except (redis.RedisError, OSError, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""The API under gunicorn: an event loop owns the connections, and a thread gets a whole request."""
+"""The API under gunicorn: an event loop has the connections, and a thread handles a complete request."""
 
 import asyncio
 import atexit
@@ -23,11 +23,11 @@ from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 from api import create_app
 from api.auth.access import shows_key
 from api.http.logs import start_logging
+from api.serving.anonymous import AnonymousClients
 from api.serving.asgi import Application
-from api.serving.connection import Connection, bound_writes
+from api.serving.connection import Connection, limit_writes
 from api.serving.exposure import Exposed, check
 from api.serving.stand_in import StandIn
-from api.serving.strangers import Strangers
 from api.state.key_store import KeyStore
 from api.state.service import Service
 from api.state.state_folder import open_state_folder
@@ -38,18 +38,18 @@ from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 
 GRACEFUL_SECONDS = 5
-# Seconds for which a thread keeps Python's lock while others wait: the event loop waits for it after each system call.
+# Seconds for which a thread keeps Python's global lock. The event loop waits for the lock after each system call.
 _SWITCH_SECONDS = 0.001
-# Number of new connections that the event loop accepts before it looks at those that it has.
+# Number of new connections that the event loop accepts before it serves the others.
 _ACCEPTED_AT_ONCE = 8
-# Number of new objects after which Python looks for garbage: 700 is its own rule, in Python 3.11.
+# Number of new objects after which Python collects garbage; its default is 700 in Python 3.11.
 _NEW_OBJECTS = 20_000
 
 
 def main() -> int:
-    """Serve until a signal. Exit status 2 for an environment that cannot be used, 1 for a volume that cannot.
+    """Serve until a signal. Exit status 2 for an unusable environment, 1 for an unusable volume.
 
-    Both before anything listens; an API or a Redis that would be open to everybody is an unusable environment.
+    Both are checked before the API listens. An API or a Redis that is open to everyone is an unusable environment.
     """
     try:
         settings = read_settings()
@@ -71,7 +71,7 @@ def main() -> int:
         print(f"{_place_of(error, settings)}: {_reason_of(error)}", file=sys.stderr)  # noqa: T201
         return 1
     if settings.api_processes > 1:
-        count_together()
+        share_request_counts()
     # Each connection is an open file.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -90,8 +90,8 @@ def _check_folder(settings: Settings) -> None:
 
 
 def _wait_for_bucket(settings: Settings) -> None:
-    """Return when the bucket answers; until then a stand-in says so. Raises OSError where waiting does not help."""
-    # The process of a container ends by itself on no signal.
+    """Return when the bucket answers; until then a StandIn serves. Raises OSError for a permanent error."""
+    # The first process of a container ignores a signal without a handler.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with StandIn(settings.host, settings.port) as stand_in:
         wait_for_bucket(lambda: _check_bucket(settings.bucket), stand_in.serve_for)
@@ -99,7 +99,7 @@ def _wait_for_bucket(settings: Settings) -> None:
 
 
 def _check_bucket(address: str) -> None:
-    """Raise BucketUnusable with the reason; in a process of its own, since each of ours opens it after the fork."""
+    """Raise BucketAway or BucketUnusable with the reason. A child process opens the bucket: here it would be forked."""
     command = [sys.executable, "-P", "-m", "shared.mirror", address]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -108,7 +108,7 @@ def _check_bucket(address: str) -> None:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """The secrets of the settings that no log line may hold."""
+    """The secrets of the settings and the environment, which no log line may contain."""
     password = urlsplit(settings.redis_url.get_secret_value()).password
     of_bucket = (os.environ.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
     own = settings.admin_key and settings.admin_key.get_secret_value()
@@ -116,7 +116,7 @@ def secrets_of(settings: Settings) -> list[str]:
 
 
 def _reason_of(error: OSError) -> str:
-    """What the system says, and of which file."""
+    """The error text of the system, and the file."""
     return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
 
 
@@ -127,24 +127,24 @@ def _place_of(error: OSError, settings: Settings) -> str:
     return f"FITSTOP_VOLUME={settings.bucket or settings.volume}"
 
 
-def count_together() -> None:
-    """Let the processes count their requests together, in a folder that ends with us.
+def share_request_counts() -> None:
+    """Let all API processes count requests in one folder, which is removed at the exit of this process.
 
-    prometheus-client reads the variable when it is imported, which each process does for itself.
+    prometheus-client reads the variable when each process imports it.
     """
     folder = tempfile.mkdtemp(prefix="fitstop-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    atexit.register(_forget, folder, os.getpid())
+    atexit.register(_remove_folder, folder, os.getpid())
 
 
-def _forget(folder: str, owner: int) -> None:
-    # A forked process that ends takes nothing away.
+def _remove_folder(folder: str, owner: int) -> None:
+    # Not at the exit of a forked process.
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn with our settings; the app is made in each worker process, after the fork."""
+    """gunicorn with Fitstop's settings. Each of its worker processes makes the app after the fork."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -156,8 +156,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Application:
         app = create_app(self._settings)
-        strangers = Strangers(partial(shows_key, app), self._settings.trusted_proxies)
-        return Application(app, self._settings.api_threads, strangers)
+        anonymous = AnonymousClients(partial(shows_key, app), self._settings.trusted_proxies)
+        return Application(app, self._settings.api_threads, anonymous)
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -171,9 +171,9 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "workers": settings.api_processes,
         "graceful_timeout": GRACEFUL_SECONDS,
         "limit_request_line": 8190,
-        # gunicorn's default lets a client on this machine rewrite the path by a header SCRIPT_NAME or PATH_INFO.
+        # By default gunicorn lets a client on this machine change the path by a header SCRIPT_NAME or PATH_INFO.
         "forwarder_headers": "",
-        # gunicorn trusts each client on this machine where nothing is said.
+        # By default gunicorn trusts each client on this machine.
         "forwarded_allow_ips": settings.trusted_proxies,
         "control_socket_disable": True,
         "logger_class": PlainLogger,
@@ -186,25 +186,26 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
 
 def _listen(arbiter: Any) -> None:
     for listener in arbiter.LISTENERS:
-        bound_writes(listener.sock)
+        limit_writes(listener.sock)
 
 
 def _ready(worker: Any) -> None:
-    end_streams_with(worker)
+    end_streams_at_stop(worker)
     keep_long_queue(worker.loop, worker.cfg.backlog)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # What is loaded by now stays: looking through all of it for garbage would stop every request for tens of
-    # milliseconds. What a request leaves goes by itself but for few cycles, which are looked for more seldom.
+    # The objects that exist now stay: to search them for garbage would stop every request for tens of milliseconds.
+    # Those of a request are freed by their reference counts, except for few cycles, so garbage is collected less often.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
 
 def keep_long_queue(loop: asyncio.AbstractEventLoop, backlog: int) -> None:
-    """Let `loop` listen with a queue of `backlog` new connections and accept few at a time, before it does.
+    """Let `loop` listen with a queue of `backlog` new connections, and accept few of them at a time.
 
-    gunicorn names no queue, and asyncio's own 100 would drop others beside 2,000 at once. asyncio accepts as many in a
-    row as the queue is long, and answers nobody meanwhile.
+    gunicorn sets no length, and with asyncio's default of 100 connections are dropped if 2,000 clients connect at once.
+    asyncio accepts as many in a row as the queue is long, and serves no others in the meantime. Call this before `loop`
+    listens.
     """
     create_server = loop.create_server
 
@@ -216,13 +217,13 @@ def keep_long_queue(loop: asyncio.AbstractEventLoop, backlog: int) -> None:
     loop.create_server = create  # type: ignore[method-assign,assignment]
 
 
-def end_streams_with(worker: Any) -> None:
-    """Let open event streams end when their process is asked to: else each stop waits out the graceful time-out."""
+def end_streams_at_stop(worker: Any) -> None:
+    """End open event streams when their process is stopped. Otherwise each stop takes the whole graceful time-out."""
     Service.of(worker.asgi.app).is_stopping = lambda: not worker.alive
 
 
 class PlainLogger(Logger):  # type: ignore[misc]
-    """gunicorn's own words through our log, so that they too are one escaped line each."""
+    """gunicorn's messages in Fitstop's log, so that each is one escaped line, too."""
 
     def setup(self, cfg: Any) -> None:
         self.cfg = cfg

@@ -1,7 +1,7 @@
-"""What answers at the API's address while its bucket does not answer: the process lives, and is not ready.
+"""The server at the API's address while the bucket does not answer: it is alive, and not ready.
 
-It needs no volume: a container's health check passes, and its logs say why nothing works. It listens from the first
-failed try on.
+It needs no volume. A container's health check passes, and the container's log says why the API is not ready. It starts
+to listen after the first failed try.
 """
 
 import threading
@@ -20,7 +20,7 @@ _DETAIL = "the bucket that holds the volume does not answer; the log of the API 
 
 
 class StandIn:
-    """For an API that is to listen at `host` and `port`. Stops listening at the end of its block."""
+    """A server in place of an API at `host` and `port`. It stops at the end of its block."""
 
     def __init__(self, host: str, port: int) -> None:
         self._place = (host, port)
@@ -35,7 +35,7 @@ class StandIn:
             self._server.server_close()
 
     def serve_for(self, seconds: float) -> None:
-        """Return after `seconds`; serve until the end of the block. Raises OSError if the address is in use."""
+        """Wait for `seconds` while the server answers. Raises OSError if the address is in use."""
         if self._server is None:
             self._server = (_Server6 if ":" in self._place[0] else ThreadingHTTPServer)(self._place, _Handler)
             threading.Thread(target=self._server.serve_forever, name="stand-in", daemon=True).start()
@@ -47,7 +47,7 @@ class _Server6(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # Of a client that sends nothing.
+    # Seconds for a client that sends nothing.
     timeout = 5
 
     def _answer(self) -> None:
@@ -68,4 +68,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  the names of http.server
 
     def log_message(self, *_: Any) -> None:
-        """The log has the reason."""
+        """Log no request: the log has the reason already."""

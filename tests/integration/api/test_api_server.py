@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from api.serving import strangers
+from api.serving import anonymous
 from shared.job import Ending
 from shared.queue import QUEUE
 from shared.volume import Volume
@@ -182,9 +182,9 @@ def test_credentials_beside_a_strange_host_get_a_problem(api, host, credentials)
 
 def test_beside_a_flood_of_its_address_a_valid_key_is_served(api):
     """Above every limit of its address: silent connections, and requests without a key."""
-    silent = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(strangers.MOST_CONNECTIONS + 20)]
+    silent = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(anonymous.MOST_CONNECTIONS + 20)]
     codes = []
-    for _ in range(2 * strangers.MOST_REQUESTS_PER_SECOND):
+    for _ in range(2 * anonymous.MOST_REQUESTS_PER_SECOND):
         connection = api.connect()
         connection.request("GET", "/jobs")
         codes.append(connection.getresponse().status)

@@ -9,10 +9,10 @@ from flask import Flask, Response, request
 from gunicorn.workers import gasgi
 
 from api.http.problems import install
-from api.serving import asgi, strangers
+from api.serving import anonymous, asgi
+from api.serving.anonymous import AnonymousClients
 from api.serving.asgi import Application
 from api.serving.connection import Connection, raw_problem
-from api.serving.strangers import Strangers
 
 LEFT = {"type": "http.disconnect"}
 
@@ -31,7 +31,7 @@ def body(content, *, more=False):
 
 
 def served(app, *, shows_key=True):
-    return Application(app, 1, Strangers(lambda _: shows_key))
+    return Application(app, 1, AnonymousClients(lambda _: shows_key))
 
 
 def run(what):
@@ -59,7 +59,7 @@ def answer(application, told, *received, then_waits=False):
 @pytest.fixture(autouse=True)
 def _one_second(monkeypatch):
     """No second ends in the middle of a test."""
-    monkeypatch.setattr(strangers, "_WINDOW_SECONDS", 3600.0)
+    monkeypatch.setattr(anonymous, "_WINDOW_SECONDS", 3600.0)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_one_request_too_many_of_an_address_takes_no_thread_and_one_with_a_key_i
         return [answer(application, scope(path="/jobs"), body(b""))[0]["status"] for _ in range(102)]
 
     refused = statuses(shows_key=False)
-    assert 429 in refused[strangers.MOST_REQUESTS_PER_SECOND :]
+    assert 429 in refused[anonymous.MOST_REQUESTS_PER_SECOND :]
     assert refused[0] == 200
     assert set(statuses(shows_key=True)) == {200}
 

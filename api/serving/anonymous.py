@@ -1,7 +1,7 @@
-"""What clients may cost that have shown no valid API key: few threads, few connections, and few requests a second.
+"""Limits for anonymous clients, which have sent no valid API key: few threads, connections, and requests per second.
 
-The limits count for each address, so that one client does not use up what is there for others. No limit holds for a
-client with a valid key, also behind an address that is above every limit.
+Connections and requests are limited for each address, so that one client cannot use up the share of others. No limit
+applies to a client with a valid key, even if its address has exceeded every limit.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from cachetools import TTLCache
 from api.serving.connection import Connection
 from shared.networks import parse_networks
 
-# More would only wait for Python's lock, and the event loop with them.
+# More threads would only wait for Python's global lock, and make the event loop wait for it, too.
 THREADS = 2
 MOST_CONNECTIONS = 256
 MOST_REQUESTS_PER_SECOND = 100
-# The page of a link to a job consists of fifty files. Several people behind one address open it in the same second.
+# The page of a shared job consists of fifty files, and several people at one address may open it in the same second.
 MOST_FILES_PER_SECOND = 300
 _FILES = "/page/static/"
 _WINDOW_SECONDS = 1.0
-# A revoked key is refused at once all the same, by a thread of another pool.
+# Nevertheless a revoked key is refused at once, by the thread that handles the request.
 _KNOWN_SECONDS = 30.0
 _MOST_KNOWN = 10_000
 
@@ -34,16 +34,16 @@ Client = tuple[str, int]
 Environ = dict[str, Any]
 
 
-class Strangers:
-    """Tells clients with a valid key from others, and counts the others. To be used on the event loop alone.
+class AnonymousClients:
+    """Finds out which clients are anonymous, and applies their limits. For use on the event loop only.
 
-    `shows_key` runs in a thread; `trusted_proxies` are addresses and networks whose X-Forwarded-For counts.
+    `shows_key` runs in a thread. `trusted_proxies` are addresses and networks whose X-Forwarded-For is used.
     """
 
     def __init__(self, shows_key: Callable[[Environ], bool], trusted_proxies: str = "") -> None:
-        self.threads = ThreadPoolExecutor(THREADS, "stranger")
+        self.threads = ThreadPoolExecutor(THREADS, "anonymous")
         self._shows_key = shows_key
-        # Of its own: a stranger's request may wait for a volume that hangs.
+        # A thread of its own: a request of an anonymous client may wait for a volume that hangs.
         self._checks = ThreadPoolExecutor(1, "key")
         self._known: TTLCache[bytes, bool] = TTLCache(_MOST_KNOWN, _KNOWN_SECONDS)
         self._proxies = parse_networks(trusted_proxies)
@@ -52,31 +52,31 @@ class Strangers:
         self._window_ends = 0.0
 
     def connect(self, connection: Connection) -> None:
-        """Note a new connection; above MOST_CONNECTIONS of its address, abort the oldest: the newest may show a key."""
+        """Add a connection. Above MOST_CONNECTIONS of an address, abort the oldest: the newest may yet send a key."""
         if self._is_proxy(connection.client[0]):
             connection.keep()
             return
-        standing = self._connections[_group(connection.client[0])]
-        standing[connection.client] = connection
-        if len(standing) > MOST_CONNECTIONS:
-            standing.pop(next(iter(standing))).abort()
+        found = self._connections[_group(connection.client[0])]
+        found[connection.client] = connection
+        if len(found) > MOST_CONNECTIONS:
+            found.pop(next(iter(found))).abort()
 
     def trust(self, client: Client) -> None:
-        """Keep the connection of a client that has shown a key."""
+        """Lift the limits from the connection of a client that has sent a valid key."""
         connection = self.disconnect(client)
         if connection is not None:
             connection.keep()
 
     def disconnect(self, client: Client) -> Connection | None:
-        """Forget a connection."""
-        standing = self._connections[_group(client[0])]
-        connection = standing.pop(client, None)
-        if not standing:
+        """Remove a connection, and return it; None if it is not counted."""
+        found = self._connections[_group(client[0])]
+        connection = found.pop(client, None)
+        if not found:
             del self._connections[_group(client[0])]
         return connection
 
     async def include(self, environ: Environ) -> bool:
-        """Whether a request shows no valid key. A request without any credentials takes no thread."""
+        """Whether a request has no valid key. A request without credentials is decided without a thread."""
         shown = [environ.get(name, "") for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE")]
         if not any(shown):
             return True
@@ -88,7 +88,7 @@ class Strangers:
         return False
 
     def admit(self, environ: Environ) -> bool:
-        """Count a request; False above MOST_REQUESTS_PER_SECOND, or MOST_FILES_PER_SECOND, of its address."""
+        """Count a request. False if its address has sent too many in this second; files have a limit of their own."""
         address: str = environ["REMOTE_ADDR"]
         if self._is_proxy(address):
             address = environ.get("HTTP_X_FORWARDED_FOR", address).rpartition(",")[2].strip()
@@ -107,7 +107,7 @@ class Strangers:
 
 @lru_cache(10_000)
 def _group(address: str) -> str:
-    """What counts as one address: of IPv6 a whole /64, which one host can use alone."""
+    """The address that a limit counts for. For IPv6 the whole /64 network, since one host can use all of it."""
     found = _parse(address)
     if isinstance(found, IPv6Address):
         return str(IPv6Network((int(found), 64), strict=False))
@@ -115,7 +115,7 @@ def _group(address: str) -> str:
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    """The address; of an IPv4 client at a socket of both kinds its IPv4 address."""
+    """The parsed address, as IPv4 where it is an IPv4 address mapped into IPv6; None for other text."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.serving import strangers
-from api.serving.strangers import MOST_CONNECTIONS, MOST_FILES_PER_SECOND, MOST_REQUESTS_PER_SECOND, Strangers
+from api.serving import anonymous
+from api.serving.anonymous import MOST_CONNECTIONS, MOST_FILES_PER_SECOND, MOST_REQUESTS_PER_SECOND, AnonymousClients
 
 
 class Fake:
@@ -43,11 +43,11 @@ def refused(guard, *requests):
 @pytest.fixture(autouse=True)
 def _one_second(monkeypatch):
     """No second ends in the middle of a test."""
-    monkeypatch.setattr(strangers, "_WINDOW_SECONDS", 3600.0)
+    monkeypatch.setattr(anonymous, "_WINDOW_SECONDS", 3600.0)
 
 
 def test_above_the_limit_the_oldest_connection_of_an_address_ends_and_none_that_has_shown_a_key():
-    guard = Strangers(lambda _: True)
+    guard = AnonymousClients(lambda _: True)
     known, *others = (Fake(port) for port in range(MOST_CONNECTIONS + 2))
     elsewhere = Fake(1, "192.0.2.2")
     guard.connect(elsewhere)
@@ -60,7 +60,7 @@ def test_above_the_limit_the_oldest_connection_of_an_address_ends_and_none_that_
 
 
 def test_a_connection_that_has_ended_counts_no_more():
-    guard = Strangers(lambda _: True)
+    guard = AnonymousClients(lambda _: True)
     for port in range(3 * MOST_CONNECTIONS):
         one = Fake(port)
         guard.connect(one)
@@ -69,7 +69,7 @@ def test_a_connection_that_has_ended_counts_no_more():
 
 
 def test_connections_of_a_trusted_proxy_are_kept_and_its_clients_are_told_apart():
-    guard = Strangers(lambda _: True, "192.0.2.0/24, 2001:db8::/32")
+    guard = AnonymousClients(lambda _: True, "192.0.2.0/24, 2001:db8::/32")
     proxied = [Fake(port) for port in range(MOST_CONNECTIONS + 1)]
     for one in proxied:
         guard.connect(one)
@@ -81,7 +81,7 @@ def test_connections_of_a_trusted_proxy_are_kept_and_its_clients_are_told_apart(
 
 
 def test_files_of_the_page_are_counted_apart():
-    guard = Strangers(lambda _: True)
+    guard = AnonymousClients(lambda _: True)
     file = {"REMOTE_ADDR": "192.0.2.1", "PATH_INFO": "/page/static/base.css"}
     job = {"REMOTE_ADDR": "192.0.2.1", "PATH_INFO": "/jobs/job_0"}
     *files, one_more = refused(guard, *[file] * (MOST_FILES_PER_SECOND + 1))
@@ -103,7 +103,7 @@ def test_files_of_the_page_are_counted_apart():
     ],
 )
 def test_requests_are_counted_for_each_address_and_each_network_of_64_bits(first, second, is_one):
-    guard = Strangers(lambda _: True)
+    guard = AnonymousClients(lambda _: True)
     found = refused(guard, *[{"REMOTE_ADDR": first}] * MOST_REQUESTS_PER_SECOND, {"REMOTE_ADDR": second})
     assert found == [False] * MOST_REQUESTS_PER_SECOND + [is_one]
 
@@ -116,7 +116,7 @@ def test_only_credentials_are_looked_up_and_valid_ones_once():
         return environ["HTTP_AUTHORIZATION"] == "right"
 
     async def ask():
-        guard = Strangers(shows_key)
+        guard = AnonymousClients(shows_key)
         sent = [{}, *({"HTTP_AUTHORIZATION": one} for one in ("wrong", "right", "right", "wrong"))]
         return [await guard.include(environ) for environ in sent]
 
