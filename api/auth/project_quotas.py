@@ -5,7 +5,7 @@ A quota of a month or of bytes is 403, since waiting for seconds does not help; 
 
 from api.auth.access import caller
 from api.http.problems import HttpProblem
-from api.state.reached_quotas import bytes_words, find_reached_quotas
+from api.state.reached_quotas import describe_bytes, find_reached_quotas
 from api.state.service import service
 from shared.job import JobRecord
 from shared.job_quota import find_full_quota
@@ -24,7 +24,7 @@ def check_bytes(coming: int) -> None:
     project = caller().project
     limit = project_quota(project).bytes
     if limit is not None and service().usage.bytes(project) + coming > limit:
-        raise _quota_problem(project, [bytes_words(service().usage.bytes(project), limit, coming)])
+        raise _quota_problem(project, [describe_bytes(service().usage.bytes(project), limit, coming)])
 
 
 def check_job(record: JobRecord) -> None:

@@ -18,7 +18,7 @@ from api.http.query import Query
 from api.jobs.order import SORT, next_cursor, parse_cursor, parse_order
 from api.jobs.report import job_report, without_config
 from api.shapes.jobs import Job, JobPage, SetAside
-from api.state.index import Behind
+from api.state.index import IndexNotReady
 from api.state.index_file import NO_SWEEP, OPEN, Found, Key, Order, Wanted
 from api.state.service import service
 from shared.annotations import MOST_TAG_CHARACTERS, read_annotations
@@ -138,7 +138,7 @@ def candidates(wanted: Wanted, *, is_list: bool = False) -> Iterator[Found]:
         for found in service().index.ids(wanted):
             after = found.id
             yield found
-    except Behind:
+    except IndexNotReady:
         _refuse_without_index(wanted)
         for looked_at, job_id in enumerate(_ids_after(after)):
             if is_list and looked_at == MOST_FOLDERS:
@@ -154,7 +154,7 @@ def candidate_ids(wanted: Wanted) -> Iterator[str]:
 def _page(wanted: Wanted, most: int, aside: _SetAside) -> list[_Read]:
     try:
         return list(islice(_from_index(wanted, aside), most))
-    except Behind:
+    except IndexNotReady:
         _refuse_without_index(wanted)
         return list(islice(_from_folders(wanted, aside), most))
 
@@ -173,7 +173,7 @@ def _add_damaged(aside: _SetAside) -> None:
     """Add the jobs that the index could not read and therefore never lists."""
     try:
         damaged = filter(reaches_job, service().index.damaged())
-    except Behind:
+    except IndexNotReady:
         return
     for job_id in islice(damaged, _MOST_SET_ASIDE):
         _read(service().volume.job_folder(job_id), aside)

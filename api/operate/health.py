@@ -96,7 +96,7 @@ def _workers(held: Service) -> Check:
 
 def _webhooks(held: Service) -> Check:
     try:
-        if not held.webhooks.exist():
+        if not held.webhooks.has_any():
             return Check(ok=True, detail="there are none")
         if held.webhooks.has_sender():
             return Check(ok=True, detail="a sender is running")

@@ -20,7 +20,7 @@ from api.auth.projects import own_project
 from api.http.operation import Answer, operation
 from api.http.query import no_query
 from api.operate.workers import worker_status
-from api.state.index import Behind
+from api.state.index import IndexNotReady
 from api.state.service import Service, service
 from shared.job_folder import JobFolder, is_waiting
 
@@ -106,7 +106,7 @@ class _OfTheVolume:
         try:
             for status, count in sorted(self._held.index.counts(self._project).items()):
                 family.add_metric([status], count)
-        except Behind:
+        except IndexNotReady:
             return family
         return family
 

@@ -11,7 +11,7 @@ Unable = Literal["no_code_worker", "too_few_devices"]
 
 
 def able_workers(spec: JobSpec | ProgramJobSpec, cards: Iterable[WorkerCard]) -> list[WorkerCard]:
-    """Those of the workers that may take a job with this spec."""
+    """The workers that can run a job with this spec."""
     enough = [card for card in cards if card.widest >= spec.devices]
     return [card for card in enough if card.programs != "no"] if isinstance(spec, ProgramJobSpec) else enough
 
@@ -19,7 +19,7 @@ def able_workers(spec: JobSpec | ProgramJobSpec, cards: Iterable[WorkerCard]) ->
 def explain_unable(
     spec: JobSpec | ProgramJobSpec, cards: Iterable[WorkerCard], lost_after_seconds: float
 ) -> tuple[Unable, str] | None:
-    """Why none of the workers that are there can ever take such a job; None where one can, and where none is there."""
+    """The code and the reason why no live worker can ever run such a job; None if one can, or if no worker is live."""
     alive = [card for card in cards if seconds_since(card.seen_at) <= lost_after_seconds]
     if not alive or able_workers(spec, alive):
         return None

@@ -1,4 +1,4 @@
-"""Waiting for a job without a busy disk: looks now and then, and notices when the client has left."""
+"""Waiting for a job to change: its files are polled, and the wait ends when the client disconnects."""
 
 import os
 import time
@@ -16,7 +16,7 @@ Mark = tuple[object, ...]
 
 
 def wait_for_look(environ: Mapping[str, Any]) -> bool:
-    """Wait until it is time to look again; False when the client of this request has left meanwhile."""
+    """Wait for LOOK_SECONDS. Return False as soon as the client of this request disconnects."""
     leaves_within = environ.get("fitstop.leaves_within")
     if leaves_within is not None:
         return not leaves_within(LOOK_SECONDS)
@@ -25,11 +25,11 @@ def wait_for_look(environ: Mapping[str, Any]) -> bool:
 
 
 def mark(job: JobFolder, queue: Path) -> Mark:
-    """What changes whenever a job's report may change; a few looks at names and sizes, and nothing is read.
+    """A value that changes whenever a job's report may change. It comes from names and sizes; no file is read.
 
-    `queue` is the folder of the open jobs: while the job waits its place follows from it.
+    `queue` is the folder of the open jobs, from which the place of a waiting job follows.
     """
-    # Strings cost less than paths, and this is what a job costs that is asked for again and again.
+    # Strings cost less than paths, and each poll of a job calls this.
     folder = str(job.path)
     files: list[Path | str] = [f"{folder}/{name}" for name in (SPEC_FILE, RESULT_FILE, CANCEL_FILE, PLAN_FILE)]
     attempts = job.attempts() if os.path.exists(f"{folder}/{ATTEMPTS}") else []  # noqa: PTH110

@@ -1,7 +1,7 @@
-"""What is known of the datasets that were posted for last: a wide one takes milliseconds to read.
+"""A cache of the datasets of the last posts: one with many columns takes milliseconds to read.
 
-A dataset never changes, but another may be uploaded under the id of one that was deleted: what was read stands only for
-the file that it was read from.
+A dataset never changes, but another may be uploaded under the id of one that was deleted. So an entry is valid only
+while `dataset.json` is the same file.
 """
 
 from cachetools import LRUCache
@@ -12,7 +12,7 @@ from shared.resolve.row_facts import DatasetRows
 from shared.stamps import Stamp
 from shared.volume import Volume
 
-# Of `dataset.json`; what is made of it takes some ten times as much.
+# Maximum for the sizes of the `dataset.json` files; in memory they take about ten times as much.
 _MOST_BYTES = 16 * 1024**2
 _LEAST_BYTES = _MOST_BYTES // 16
 
@@ -24,14 +24,14 @@ def _size(kept: tuple[Stamp, KnownDataset]) -> int:
 
 
 class DatasetCache:
-    """The last few datasets, each for as long as its file is the same one."""
+    """The last few datasets, each as long as its file is the same."""
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._kept: LockedCache[str, tuple[Stamp, KnownDataset]] = LockedCache(LRUCache(_MOST_BYTES, _size))
 
     def find(self, dataset_id: str) -> KnownDataset | None:
-        """What is known of a dataset, and its rows; None where there is none, whatever the id holds."""
+        """A dataset and its rows; None for every other text, also for an invalid id. Raises UnusableDocument."""
         stamp = self._volume.dataset_stamp(dataset_id)
         if stamp is None:
             return None

@@ -1,8 +1,9 @@
-"""`deliveries.jsonl`: what one webhook was sent and is to be sent, one line for each change of a delivery.
+"""`deliveries.jsonl`: the deliveries to one webhook, one line for each change of a delivery.
 
-A line holds the whole delivery, so the last one of an id counts. The sender alone appends. It writes the file again at
-its start and when it has grown: then it holds the deliveries that wait, those that could be asked for again, and the
-newest of the others. A sender that was replaced without noticing it appends to a file that nobody reads any more.
+A line contains the whole delivery, so the last line of an id counts. Only the sender appends. It rewrites the file at
+its start and when the file has grown. The new file contains the pending deliveries, those that could be requested
+again, and the newest of the others. A sender that was replaced without noticing it appends to a file that is no longer
+read.
 """
 
 import os
@@ -23,10 +24,10 @@ _TAIL_BYTES = 512 * 1024
 
 
 class Delivery(Document):
-    """One event on its way to one webhook. `id` is the same in every try, and for the same event after a restart.
+    """One event for one webhook. `id` is the same in every try, and for the same event after a restart.
 
     The deliveries of one `job`, or of the sweep with that id, are sent one after another; a test has none. `answer` is
-    the HTTP status of the last try, None where nobody answered; `error` says what went wrong in it.
+    the HTTP status of the last try, None without an answer; `error` says why that try failed.
     """
 
     id: str
@@ -43,7 +44,7 @@ class Delivery(Document):
 
 
 class Journal:
-    """The file of one webhook, for the sender. Its folder may be removed at any moment: then nothing is written."""
+    """The file of one webhook, for the sender. The folder may be removed at any moment; then nothing is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -51,7 +52,7 @@ class Journal:
         self.bytes = 0
 
     def read(self) -> dict[str, Delivery]:
-        """Every delivery by its id, in the order in which they were asked for."""
+        """All deliveries by their ids, in the order of their creation."""
         try:
             with open_plain(self._path) as file:
                 return _newest(file.read().split(b"\n"))
@@ -59,7 +60,7 @@ class Journal:
             return {}
 
     def rewrite(self, kept: Iterable[Delivery]) -> None:
-        """Put `kept` in place of what the file holds, and append to it from now on. Raises OSError."""
+        """Replace the content of the file by `kept`, and open the file for `append`. Raises OSError."""
         content = b"".join(map(_line, kept))
         replace_file(self._path, content)
         self.close()
@@ -67,7 +68,7 @@ class Journal:
         self.bytes = len(content)
 
     def append(self, changed: Iterable[Delivery]) -> None:
-        """Bring these deliveries, as they are now, onto the disk."""
+        """Append the current state of these deliveries, and flush it to the disk. Raises OSError."""
         assert self._descriptor is not None, "rewrite comes first"
         lines = b"".join(map(_line, changed))
         self.bytes += len(lines)
@@ -82,7 +83,7 @@ class Journal:
 
 
 def last_deliveries(folder: Path) -> list[Delivery]:
-    """The deliveries of the webhook in `folder` that changed last, newest first; from the file's end alone."""
+    """The deliveries of the webhook in `folder` that changed last, newest first. Reads only the end of the file."""
     try:
         with open_plain(journal_file(folder)) as file:
             size = os.fstat(file.fileno()).st_size
@@ -118,7 +119,7 @@ def _line(delivery: Delivery) -> bytes:
 
 
 def _parse(line: bytes) -> Delivery | None:
-    """The delivery of a line; None for one that a crash tore, or that the tail begins in."""
+    """The delivery of a line; None for a part of a line, as a crash leaves it or as the tail begins."""
     try:
         return Delivery.model_validate_json(line, extra="ignore")
     except ValidationError:

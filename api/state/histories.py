@@ -1,7 +1,7 @@
-"""What was read of the jobs' events, kept for the next request: a running job costs only what is new in it.
+"""A cache of the jobs' events: a request for a running job reads only the events that are new.
 
-A history may be dropped at any moment; it is read again from the volume then. The ledger of a job that is over never
-changes, so those are kept for longer: they are small.
+A history may leave the cache at any moment; then it is read from the volume again. The ledger of a finished job never
+changes and is small, so many more of those are kept.
 """
 
 import threading
@@ -20,7 +20,7 @@ from shared.problems import NotFound
 
 _KEY = "fitstop-histories"
 _Answer = TypeVar("_Answer")
-# More than a page of the list: else each look at it would read them all again.
+# More than one page of the list: otherwise each request for the page would read all of its jobs again.
 _MOST_READERS = 256
 _MOST_BYTES = 64 * 1024**2
 _MOST_LEDGERS = 50_000
@@ -37,10 +37,10 @@ class _Read:
 
 
 class Histories:
-    """The readers of the jobs that were asked for last, and the ledgers of jobs that are over.
+    """The readers of the jobs that were requested last, and the ledgers of finished jobs.
 
-    The readers hold `most_bytes` together; the newest stays, whatever its size. `finished` is for what a view makes of
-    a job that is over.
+    All readers together have at most `most_bytes`; the newest one is kept, whatever its size. `finished` is for what a
+    view computes of a finished job.
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
@@ -52,7 +52,7 @@ class Histories:
         self._answers: LockedCache[tuple[Any, ...], Any] = LockedCache(LRUCache(_MOST_ANSWERS))
 
     def of(self, job: JobFolder) -> JobHistory:
-        """The job's history as it is now. Raises NotFound where the job has gone meanwhile."""
+        """The job's history as it is now. Raises NotFound if the job was deleted in the meantime."""
         read = self._readers.find_or_keep(job.id, _Read(JobReader(job)))
         with read.lock:
             history = read.reader.read_on()
@@ -63,7 +63,7 @@ class Histories:
         return history
 
     def ledger(self, job: JobFolder) -> Ledger:
-        """The job's ledger up to the last moment that its files tell of, so that asking again changes nothing."""
+        """The job's ledger up to the last time in its files, so that it is the same until a file changes."""
         known = self._ledgers.find(job.id)
         if known is not None:
             return known
@@ -72,18 +72,18 @@ class Histories:
         return found if history.result is None else self._ledgers.keep(job.id, found)
 
     def remember(self, key: tuple[Any, ...], make: Callable[[], _Answer]) -> _Answer:
-        """The result of `make` for this key; it is called again if the result has left the cache."""
+        """The result of `make` for this key. `make` is called only if the result is not in the cache."""
         known: _Answer | None = self._answers.find(key)
         return self._answers.keep(key, make()) if known is None else known
 
 
 def install(app: Flask) -> None:
-    """Hang the histories on `app`, where `histories()` finds them."""
+    """Attach the histories to `app`, where `histories()` finds them."""
     app.extensions[_KEY] = Histories()
 
 
 def histories() -> Histories:
-    """The histories of the app that answers."""
+    """The histories of the current application."""
     found = current_app.extensions[_KEY]
     assert isinstance(found, Histories)
     return found

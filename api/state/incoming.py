@@ -1,4 +1,4 @@
-"""Uploads on their way in: a folder for each, on the volume beside the datasets; their bytes; what parses them."""
+"""Receiving of uploads: a folder for each on the volume, the bytes of the request, and the parser's environment."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from shared.child_environment import is_for_training
 from shared.processes import is_alive
 
 _INCOMING = ".incoming-"
-# Between two looks at the free space.
+# Number of bytes between two checks of the free space.
 _LOOK_BYTES = 64 * 1024**2
 
 
@@ -25,7 +25,7 @@ _LOOK_BYTES = 64 * 1024**2
 def incoming_folder(datasets: Path) -> Iterator[Path]:
     """A new folder whose name says which process of which host it belongs to.
 
-    On leaving, everything that was not published is gone, whatever happened.
+    At the end of the block, also by an exception, the folder is removed with everything that was not published.
     """
     folder = datasets / f"{_INCOMING}{_host()}-{os.getpid()}-{secrets.token_hex(6)}"
     folder.mkdir()
@@ -36,9 +36,9 @@ def incoming_folder(datasets: Path) -> Iterator[Path]:
 
 
 def receive_pieces(folder: Path, most_bytes: int, reserve_bytes: int) -> Iterator[bytes]:
-    """The request's body in pieces, for a file in `folder`, as long as the volume keeps its reserve.
+    """The request's body in pieces, for a file in `folder`.
 
-    Raises HttpProblem: as `api.http.body.pieces`, and 507.
+    Raises HttpProblem: as `api.http.body.pieces`, and 507 if the volume would have less free space than its reserve.
     """
     size = look_at = 0
     announced = request.content_length or 0
@@ -51,7 +51,7 @@ def receive_pieces(folder: Path, most_bytes: int, reserve_bytes: int) -> Iterato
 
 
 def check_reserve(folder: Path, coming: int, reserve: int) -> None:
-    """Raise HttpProblem where the volume would have less free space than its reserve after `coming` bytes more."""
+    """Raise HttpProblem 507 if `coming` more bytes leave the volume less free space than its reserve, in bytes."""
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize
     if free - coming < reserve:
@@ -63,15 +63,15 @@ def check_reserve(folder: Path, coming: int, reserve: int) -> None:
 
 
 def parser_environment() -> dict[str, str]:
-    """The environment of a process that parses an upload: what reads foreign bytes knows no secret."""
+    """The environment of a process that parses an upload, without secrets, since it reads the bytes of a client."""
     return {name: value for name, value in os.environ.items() if is_for_training(name)}
 
 
 def remove_leftovers(datasets: Path) -> None:
-    """Remove what processes of this host left behind when they were killed. Called before the first upload."""
+    """Remove the folders of processes of this host that were killed. Called before the first upload."""
     for folder in datasets.glob(f"{_INCOMING}{_host()}-*"):
         owner = folder.name.rsplit("-", 2)[1]
-        # Under our own number too: we have no upload yet.
+        # Also those with our own process id: this process has no upload yet, so an earlier one had the same id.
         if owner.isdecimal() and (int(owner) == os.getpid() or not is_alive(int(owner))):
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,16 +1,17 @@
-"""Which jobs there are, by state, name, time and metadata: a disposable SQLite index on this host's own disk.
+"""The index of jobs by status, name, time, metadata and tags: an SQLite file on this host's own disk.
 
-It is never a truth. It holds only what cannot change any more: what a job's spec says, and the terminal state of those
-that are over. Every other job is `open` in it and is read from its folder each time, so that no list is wrong about a
-state. It may be deleted at any moment, and is made again where it is missing, damaged or of another volume.
+The index is a cache. It contains only what cannot change: the facts of a job's spec, and the final status of a finished
+job. Every other job has the status `open` in the index, and its real status is read from its folder each time, so that
+no list shows a wrong one. Tags can change; each change has a number. The file may be deleted at any moment. It is
+built again if it is missing, damaged or of another volume.
 
-How it keeps up with jobs made on any host: making a job and ending one both change the folder `open/`,
-so where that has not changed there is nothing new; else the shards of `jobs/` that have changed are read again. A
-modification time is only ever compared with what the same folder said before, never with a clock. Two changes within
-one tick of the volume's clock leave one time, so a folder counts as unchanged only after SETTLE_SECONDS of it.
+Jobs may be made on any host. Both the start and the end of a job change the folder `open/`, so nothing is new while the
+modification time of that folder is the same. Otherwise the changed shards of `jobs/` are read again. A modification
+time is only compared with an earlier one of the same folder, never with a clock. Two changes within one tick of the
+volume's clock have the same time, so a folder counts as unchanged only SETTLE_SECONDS after this process first saw it.
 
-The threads and processes of a host share the file; each keeps up by itself, and writing a row twice changes nothing.
-Where so much is new that a client would wait, a thread reads it, and requests get Behind meanwhile.
+The threads and processes of a host share the file. Each updates it, and to write a row twice changes nothing. If so
+much is new that a client would have to wait, a thread reads it, and requests get IndexNotReady in the meantime.
 """
 
 import logging
@@ -26,7 +27,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from api.state.index_file import DAMAGED, NO_SWEEP, OPEN, UNBORN, Entry, Found, IndexFile, Wanted, index_path
+from api.state.index_file import DAMAGED, NO_SPEC, NO_SWEEP, OPEN, Entry, Found, IndexFile, Wanted, index_path
 from shared.annotations import annotated_jobs, read_annotations
 from shared.document import UnusableDocument
 from shared.ids import is_job_id
@@ -36,7 +37,7 @@ from shared.project import DEFAULT_PROJECT
 from shared.volume import Volume
 
 SETTLE_SECONDS = 2.0
-# So many jobs are read while a client waits; more are left to a thread.
+# Maximum number of jobs that are read while a client waits; a thread reads more.
 MOST_READ_AT_ONCE = 500
 _MOST_WRITTEN_AT_ONCE = 10_000
 _MOST_NUMBER = 2**63
@@ -44,19 +45,20 @@ _MOST_NUMBER = 2**63
 log = logging.getLogger(__name__)
 
 
-class Behind(Exception):
-    """The index is being made; until then the jobs are found in their folders."""
+class IndexNotReady(Exception):
+    """The index is being built. Until then the jobs must be read from their folders."""
 
 
 @dataclass
 class LastChange:
-    """When a folder last changed by its own word, and since when (this process's clock) it has said so."""
+    """A folder's modification time in nanoseconds, and when this process first saw it (`time.monotonic`)."""
 
     changed: int
     since: float
     is_settled: bool = False
 
     def settle(self) -> bool:
+        """Whether the time is old enough that a later change gets another one."""
         self.is_settled = self.is_settled or time.monotonic() - self.since > SETTLE_SECONDS
         return self.is_settled
 
@@ -74,74 +76,74 @@ class JobIndex:
         self._open = LastChange(-1, 0.0)
         self._shards: dict[str, LastChange] = {}
         self._names: tuple[int, list[str]] = (-1, [])
-        # Marked jobs whose spec was not there yet.
-        self._unborn: set[str] = set()
+        # Jobs with a marker or a folder whose spec was not there yet.
+        self._without_spec: set[str] = set()
         self._annotated = LastChange(-1, 0.0)
-        # Whether a change of annotations was begun and is not there yet.
+        # Whether a change of annotations has begun and is not stored yet.
         self._is_changing = False
 
     def ids(self, wanted: Wanted) -> Iterator[Found]:
-        """The jobs that may be wanted, in order; the state of one that is OPEN has to be read from its folder.
+        """The jobs that may match, in order. The status of an OPEN one must be read from its folder.
 
-        Raises Behind, at once or at any later id.
+        Raises IndexNotReady, at the first or at any later id.
         """
         self.catch_up()
-        with self._rebuilding_if_broken():
+        with self._delete_if_broken():
             yield from self._file.ids(wanted)
 
     def counts(self, project: str | None = None) -> dict[str, int]:
-        """How many jobs are over, by state, in one project or in all. Raises Behind."""
+        """The number of finished jobs for each status, in one project or in all. Raises IndexNotReady."""
         self.catch_up()
-        with self._rebuilding_if_broken():
+        with self._delete_if_broken():
             return self._file.counts(project)
 
     def damaged(self) -> list[str]:
-        """The jobs that could not be read and that no list holds, newest first. Raises Behind."""
+        """The jobs that could not be read and that no list shows, newest first. Raises IndexNotReady."""
         self.catch_up()
-        with self._rebuilding_if_broken():
+        with self._delete_if_broken():
             return sorted(self._file.ids_of_state(DAMAGED), reverse=True)
 
     def names(self) -> list[str]:
-        """The ids of all jobs, newest first, from their folders' names alone."""
+        """The ids of all jobs, newest first, from the names of their folders."""
         changed = self._volume.open.stat().st_mtime_ns
         if self._names[0] != changed:
             self._names = changed, self._volume.job_ids()
         return self._names[1]
 
     def catch_up(self) -> None:
-        """Know of every job that was there when this was called. Raises Behind where that takes long."""
+        """Index every job that exists at the call. Raises IndexNotReady if there are many new ones."""
         arrived = time.monotonic()
         with self._looking:
             if self._looked > arrived:
-                return  # somebody looked while we waited for our turn
+                return  # another thread looked while this one waited for the lock
             if self._builder is not None and self._builder.is_alive():
-                raise Behind
+                raise IndexNotReady
             began = time.monotonic()
-            with self._rebuilding_if_broken():
+            with self._delete_if_broken():
                 is_whole = self._look(MOST_READ_AT_ONCE)
             if not is_whole:
                 self._builder = threading.Thread(target=self._build, name="index", daemon=True)
                 self._builder.start()
-                raise Behind
+                raise IndexNotReady
             self._looked = began
 
     def forget(self, job_id: str) -> None:
-        """Leave out a job that has been deleted."""
-        with self._rebuilding_if_broken():
+        """Remove a deleted job from the index."""
+        with self._delete_if_broken():
             self._file.remove([job_id])
 
     def _build(self) -> None:
         began = time.monotonic()
         try:
-            with self._rebuilding_if_broken(), self._file.only_builder():
+            with self._delete_if_broken(), self._file.lock_building():
                 self._look(None)
-        except (Behind, OSError) as error:
-            log.warning("the index could not be made (%r); jobs are listed from their folders until it is", error)
+        except (IndexNotReady, OSError) as error:
+            log.warning("the index could not be built (%r); until it is, jobs are listed from their folders", error)
             return
         log.info("the index is up to date after %.1f s", time.monotonic() - began)
 
     def _look(self, most: int | None) -> bool:
-        """Read what has changed; False where that would be more than about `most` jobs."""
+        """Read what has changed; False if that is more than about `most` jobs (None: no maximum)."""
         return self._look_at_jobs(most) and self._look_at_tags(most)
 
     def _look_at_tags(self, most: int | None) -> bool:
@@ -162,7 +164,7 @@ class JobIndex:
         return True
 
     def _read_tags(self, job_id: str, begun: int) -> tuple[int, tuple[str, ...]]:
-        """A job's tags, with the number of the change that made them; `begun` is the number of the last one begun."""
+        """The number of the change that set a job's tags, and the tags. `begun` is the last change that has begun."""
         folder = self._volume.job_folder(job_id)
         try:
             number, annotations = read_annotations(folder)
@@ -175,7 +177,7 @@ class JobIndex:
         changed = self._volume.open.stat().st_mtime_ns
         if self._open.changed != changed:
             self._open = LastChange(changed, time.monotonic())
-        elif self._open.is_settled and not any(self._is_born(job_id) for job_id in self._unborn):
+        elif self._open.is_settled and not any(self._has_spec(job_id) for job_id in self._without_spec):
             return True
         if not self._read_shards(most):
             return False
@@ -208,20 +210,21 @@ class JobIndex:
         batch.add(entries, (shard.name, changed) if seen.settle() else None)
 
     def _read_open(self) -> None:
-        """Give the jobs that are over their state: a job's marker goes only after its result has come."""
+        """Set the final status of finished jobs: a job's marker is removed only after its result is stored."""
         marked = {marker.job_id for marker in self._volume.open_jobs()}
-        unborn = self._file.ids_of_state(UNBORN)
+        without_spec = self._file.ids_of_state(NO_SPEC)
         ended = self._file.ids_of_state(OPEN) - marked
-        self._file.put([_entry(job_id, str(self._volume.job_folder(job_id).path)) for job_id in ended | unborn])
+        self._file.put([_entry(job_id, str(self._volume.job_folder(job_id).path)) for job_id in ended | without_spec])
         known = self._file.ids_of_state(OPEN)
-        self._unborn = {job_id for job_id in marked - known if not self._is_born(job_id)} | (unborn - known)
+        new = {job_id for job_id in marked - known if not self._has_spec(job_id)}
+        self._without_spec = new | (without_spec - known)
 
-    def _is_born(self, job_id: str) -> bool:
+    def _has_spec(self, job_id: str) -> bool:
         return self._volume.job_folder(job_id).spec_file.exists()
 
     @contextmanager
-    def _rebuilding_if_broken(self) -> Iterator[None]:
-        """An index that cannot be used is thrown away, and the next who asks begins a new one. Raises Behind then."""
+    def _delete_if_broken(self) -> Iterator[None]:
+        """Delete the index if it cannot be used, and raise IndexNotReady; the next call begins a new one."""
         try:
             if self._opened is None:
                 self._opened = IndexFile(index_path(self._folder, self._volume))
@@ -233,9 +236,9 @@ class JobIndex:
             log.warning("the index cannot be used and is rebuilt: %s", error)
             if self._opened is not None:
                 self._opened.delete()
-            self._opened, self._open, self._shards, self._unborn = None, LastChange(-1, 0.0), {}, set()
+            self._opened, self._open, self._shards, self._without_spec = None, LastChange(-1, 0.0), {}, set()
             self._annotated = LastChange(-1, 0.0)
-            raise Behind from error
+            raise IndexNotReady from error
 
     @property
     def _file(self) -> IndexFile:
@@ -245,7 +248,7 @@ class JobIndex:
 
 
 class _Batch:
-    """What was read of the shards, on its way into the file: a few large writes cost far less than many small ones."""
+    """Entries and shards that wait to be written: a few large writes cost far less than many small ones."""
 
     def __init__(self, file: IndexFile) -> None:
         self.read = 0
@@ -254,7 +257,7 @@ class _Batch:
         self._shards: list[tuple[str, int]] = []
 
     def add(self, entries: list[Entry], settled: tuple[str, int] | None) -> None:
-        """The new jobs of a shard, and the shard with the time of its last change where that is settled."""
+        """Add the new jobs of a shard, and the shard with its modification time if that is settled."""
         self.read += len(entries)
         self._entries += entries
         self._shards += [settled] if settled else []
@@ -267,12 +270,12 @@ class _Batch:
 
 
 def _entry(job_id: str, folder: str) -> Entry:
-    """Not by the models that validate nor by paths that are objects: this runs a hundred thousand times."""
+    """Read the index entry of a job. Without models and Path objects: this runs a hundred thousand times."""
     try:
         result = read_plain(f"{folder}/{RESULT_FILE}")
         spec = read_plain(f"{folder}/{SPEC_FILE}")
         if spec is None:
-            return Entry(job_id, UNBORN)
+            return Entry(job_id, NO_SPEC)
         record = from_json(spec)
         end = None if result is None else from_json(result)
         status = OPEN if end is None else end["ending"]["status"]
@@ -283,7 +286,7 @@ def _entry(job_id: str, folder: str) -> Entry:
         shown = asked["name"] or source
         texts = (status, shown, source, record["created_at"], project, finished_at or "")
         _check_texts(*texts, *(text for pair in metadata for text in pair))
-        facts = (source, _number(asked.get("priority", 5)), *_how_far(end), _sweep_of(record))
+        facts = (source, _number(asked.get("priority", 5)), *_best_and_epoch(end), _sweep_of(record))
         return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at, shown, *facts)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.error("%s is damaged and left out of every list", job_id)
@@ -297,7 +300,7 @@ def _sweep_of(record: Any) -> str:
     return str(found)
 
 
-def _how_far(end: Any) -> tuple[float | None, float | None]:
+def _best_and_epoch(end: Any) -> tuple[float | None, float | None]:
     """The value of the best model and the last epoch of a job that has ended."""
     stop = end and end["ending"].get("stop")
     if not stop:
@@ -306,12 +309,12 @@ def _how_far(end: Any) -> tuple[float | None, float | None]:
 
 
 def _number(value: Any) -> float | int | None:
-    """A number of a document as SQLite takes it; None for any other value, by which nothing can be sorted."""
+    """A number that SQLite can store; None for every other value. Jobs without a number are sorted last."""
     return value if isinstance(value, int | float) and abs(value) < _MOST_NUMBER else None
 
 
 def _check_texts(*values: object) -> None:
-    """Raise TypeError for what SQLite would not take as a text."""
+    """Raise TypeError for a value that is not a string."""
     if not all(isinstance(value, str) for value in values):
         raise TypeError
 

@@ -1,4 +1,4 @@
-"""The index's SQLite file: rows in, ids out. `api.state.index` describes its content."""
+"""The SQLite file of the index, and its queries. `api.state.index` describes its content."""
 
 import atexit
 import fcntl
@@ -20,10 +20,10 @@ from shared.document import FORMAT
 from shared.job import TERMINAL
 from shared.volume import Volume
 
-# What the column `status` holds beside the terminal states. A folder whose spec is not there yet, and a job whose
-# documents cannot be read, are known and never listed.
-OPEN, UNBORN, DAMAGED = "open", "unborn", "damaged"
-# In the place of a sweep's id.
+# Values of the column `status` beside the final ones. A job whose spec is not stored yet, and one whose documents
+# cannot be read, are in the index and in no list.
+OPEN, NO_SPEC, DAMAGED = "open", "unborn", "damaged"
+# The id of the sweep for a job that is no trial.
 NO_SWEEP = ""
 
 _PAGE = 128
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS annotated (id TEXT PRIMARY KEY, change INTEGER) WITHO
 CREATE TABLE IF NOT EXISTS shard (name TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;
 """
 
-# What a list can be sorted by, and the column that holds it; of an unfinished job the last three are unknown.
+# What a list can be sorted by, and the column for it. The last three are unknown for an unfinished job.
 ORDERS = {
     "created": "id",
     "name": "folded",
@@ -60,7 +60,7 @@ ORDERS = {
     "best": "best",
     "epoch": "epoch",
 }
-# Sorts by the values of one name of the metadata.
+# Prefix of an order by the values of one metadata key.
 METADATA_ORDER = "metadata."
 
 Key = str | int | float | None
@@ -69,7 +69,7 @@ log = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
-    """A job that the index found, and the value that it is sorted by; None where that is unknown."""
+    """A job of a list, and the value that it is sorted by; None if that is unknown."""
 
     id: str
     status: str
@@ -90,11 +90,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which jobs a list is to hold. Times are RFC 3339 in UTC with milliseconds, as a job's `created_at` is.
+    """The filters of a list of jobs. Times are RFC 3339 in UTC with milliseconds, as a job's `created_at`.
 
-    `name` is the whole name that a job was given, `search` a part of the one that it is shown under, in any case of its
-    Latin letters. Only terminal jobs have finished: with `finished_after` or `finished_before` no other one is listed.
-    `sweep` is the id of the sweep that they are trials of, or NO_SWEEP for those that are of none.
+    `name` is the whole name of a job's spec, `search` a part of its shown name, where upper and lower case of Latin
+    letters are the same. With `finished_after` or `finished_before` only finished jobs are listed. `sweep` is the id of
+    the sweep whose trials are listed, or NO_SWEEP for the jobs that are no trials.
     """
 
     after: str = ""
@@ -115,7 +115,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Entry:
-    """One job as it is indexed; `shown` is its name, or the id of what it is made from: its `source`.
+    """The indexed facts of one job. `source` is the id of its dataset or program, `shown` its name or else `source`.
 
     `best` is the value of its best model, and `epoch` its last epoch; both are None until it has ended.
     """
@@ -136,34 +136,34 @@ class Entry:
 
 
 class IndexFile:
-    """One process's hold on the file. Every method may raise sqlite3.Error; then the file is worth nothing."""
+    """The file, opened by one process. Every method may raise sqlite3.Error; then the file must be deleted."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
         weakref.finalize(self, self._connection.close)
-        # Nothing here has to outlive a power cut.
+        # The index may be lost in a power failure, so nothing waits for the disk.
         self._connection.executescript(
             f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000; {_SCHEMA}"
         )
 
     @contextmanager
-    def only_builder(self) -> Iterator[None]:
-        """Of this host's processes one at a time is in here."""
+    def lock_building(self) -> Iterator[None]:
+        """Hold the lock of the process that builds the index: one at a time on this host."""
         with self._path.with_name(self._path.name + ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def delete(self) -> None:
-        """Take the file away; processes that have it open keep what they have."""
+        """Delete the file. Processes that have it open can still use it."""
         for ending in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 
     def ids(self, wanted: Wanted) -> Iterator[Found]:
-        """The jobs that may be wanted with their indexed states, in order; the open ones always among them.
+        """The jobs that may match, in order, with their indexed status. The OPEN ones are always included.
 
-        A page is one statement and so one moment: a job that ends meanwhile is neither lost nor seen twice.
+        Each page is one statement, so a job that ends in the meantime is neither missing nor listed twice.
         """
         while True:
             found = [Found(*row) for row in self._rows(*_query(wanted))]
@@ -179,17 +179,17 @@ class IndexFile:
         return {row[0] for row in self._rows("SELECT id FROM job WHERE status = ?", [status])}
 
     def counts(self, project: str | None) -> dict[str, int]:
-        """How many jobs there are of each terminal state, in one project or in all."""
+        """The number of jobs for each final status, in one project or in all."""
         where, values = ("", []) if project is None else ("WHERE project = ?", [project])
         found = dict(self._rows(f"SELECT status, COUNT(*) FROM job {where} GROUP BY status", values))  # noqa: S608
         return {status: found.get(status, 0) for status in TERMINAL}
 
     def shards(self) -> dict[str, int]:
-        """The shards that are wholly known, each with the time of its last change."""
+        """The shards whose jobs are all indexed, each with its modification time in nanoseconds."""
         return dict(self._rows("SELECT name, changed FROM shard", []))
 
     def put(self, entries: Sequence[Entry], shards: Sequence[tuple[str, int]] = ()) -> None:
-        """Put these jobs in place of what was known of them; `shards` are wholly known with them."""
+        """Store the rows of these jobs. With them, all jobs of `shards` are indexed."""
         rows = [
             (
                 *(one.id, one.id[-2:], one.status, one.name, one.created_at, one.project, one.finished_at or None),
@@ -209,11 +209,11 @@ class IndexFile:
         self._write(*((f"DELETE FROM {table} WHERE id = ?", keys) for table in ("metadata", "tag", "annotated", "job")))  # noqa: S608
 
     def changes(self) -> dict[str, int]:
-        """The jobs whose annotations are known, each with the number of the last change that is known."""
+        """The jobs whose annotations are indexed, each with the number of the last indexed change."""
         return dict(self._rows("SELECT id, change FROM annotated", []))
 
     def put_tags(self, entries: Sequence[tuple[str, int, Sequence[str]]]) -> None:
-        """Put these tags in place of those that were known of a job, after the change of that number."""
+        """Replace the tags of jobs. An entry is a job's id, the number of its last change, and its tags."""
         self._write(
             ("DELETE FROM tag WHERE id = ?", [(job_id,) for job_id, _, _ in entries]),
             ("REPLACE INTO tag VALUES (?, ?)", [(tag, job_id) for job_id, _, tags in entries for tag in tags]),
@@ -231,13 +231,13 @@ class IndexFile:
 
 
 def index_path(folder: Path, volume: Volume, kind: str = "jobs", version: int = _VERSION) -> Path:
-    """Where the index of a volume lies below `folder`; in a folder of this process alone where that cannot be written.
+    """The path of a volume's index in `folder`, or in a temporary folder of this process if `folder` is not writable.
 
-    Another volume at the same path is another file: its folder is another one.
+    Another volume at the same path has another index: its folder has another inode.
     """
     jobs = volume.jobs.stat()
     identity = f"{volume.root.resolve()} {jobs.st_dev} {jobs.st_ino}"
-    # A newer version can read what this one calls damaged.
+    # A newer version of Fitstop can read documents that are damaged for this one.
     name = f"{kind}-{version}.{FORMAT}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sqlite"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -275,8 +275,8 @@ def _key(order: Order) -> tuple[str, list[Key]]:
     return ORDERS[order.by], []
 
 
-def _behind_cursor(wanted: Wanted) -> tuple[str, list[Key]]:
-    """What comes after the last job of the page before."""
+def _after_cursor(wanted: Wanted) -> tuple[str, list[Key]]:
+    """The condition, in SQL, for the jobs after the last one of the previous page."""
     compare = "<" if wanted.order.is_descending else ">"
     if not wanted.after:
         return "TRUE", []
@@ -284,16 +284,16 @@ def _behind_cursor(wanted: Wanted) -> tuple[str, list[Key]]:
         return f"id {compare} ?", [wanted.after]
     if wanted.after_key is None:
         return "key IS NULL AND id < ?", [wanted.after]
-    # The plus keeps SQLite from looking up each part by itself, and then sorting: it walks the order's own index.
+    # The plus prevents one lookup for each part, and a sort: SQLite then reads the index of the order.
     after = f"(+key {compare} ? OR (+key = ? AND +id < ?) OR +key IS NULL)"
     return after, [wanted.after_key, wanted.after_key, wanted.after]
 
 
 def _part(wanted: Wanted, state: str | None) -> tuple[str, list[Any]]:
-    """The first page of one state's jobs, or of all; each state by itself, so that its index is walked in order."""
+    """The first page of the jobs with one status, or of all. With one status, SQLite reads them in order."""
     conditions: list[tuple[str, Sequence[str | None]]] = [
         ("status = ?", [state]),
-        ("status NOT IN (?, ?)", [UNBORN, DAMAGED]),
+        ("status NOT IN (?, ?)", [NO_SPEC, DAMAGED]),
         ("project = ?", [wanted.project]),
         ("name = ?", [wanted.name]),
         ("shown LIKE ? ESCAPE '!'", [_pattern(wanted.search)]),
@@ -307,7 +307,7 @@ def _part(wanted: Wanted, state: str | None) -> tuple[str, list[Any]]:
     ]
     asked = [(text, values) for text, values in conditions if None not in values]
     where = " AND ".join(text for text, _ in asked)
-    (key, names), (behind, cursor) = _key(wanted.order), _behind_cursor(wanted)
+    (key, names), (after, cursor) = _key(wanted.order), _after_cursor(wanted)
     every = f"SELECT id, status, {key} AS key FROM job WHERE {where}"  # noqa: S608  our own words only
-    query = f"SELECT * FROM ({every}) WHERE {behind} ORDER BY {_order(wanted)} LIMIT {_PAGE}"  # noqa: S608
+    query = f"SELECT * FROM ({every}) WHERE {after} ORDER BY {_order(wanted)} LIMIT {_PAGE}"  # noqa: S608
     return query, [*names, *(value for _, values in asked for value in values), *cursor]

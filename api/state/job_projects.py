@@ -16,14 +16,14 @@ _MOST_KEPT = 100_000
 
 
 class JobProjects:
-    """The projects of the jobs that were asked for last."""
+    """The projects of the jobs that were requested last."""
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._kept: LockedCache[str, str] = LockedCache(LRUCache(_MOST_KEPT))
 
     def of(self, job_id: str) -> str | None:
-        """The project of a job that exists; None for one whose `spec.json` does not say it."""
+        """The project of a job that exists; None if its `spec.json` cannot be read."""
         known = self._kept.find(job_id)
         if known is not None:
             return known
@@ -34,7 +34,7 @@ class JobProjects:
 
 
 def project_of(document: Path) -> str | None:
-    """The project that a document names; None for one that is not there or cannot be read."""
+    """The project that a document names; None for one that is missing or cannot be read."""
     try:
         return project_in(read_bytes(document) or b"")
     except UnusableDocument:

@@ -1,11 +1,11 @@
-"""Places that a key holds in this process, such as those of its event streams."""
+"""Limits of a key in this process, such as the number of its event streams."""
 
 import threading
 from collections import Counter
 
 
 class KeyPlaces:
-    """At most a number of places for each key. A process that ends gives them all back."""
+    """A maximum number of places for each key. They are in memory, so the end of the process releases them."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -13,7 +13,7 @@ class KeyPlaces:
         self._held: Counter[str] = Counter()
 
     def take(self, key_id: str) -> bool:
-        """Take a place of the key; False where it holds all of its own."""
+        """Take a place for the key; False if it has the maximum."""
         with self._lock:
             if self._held[key_id] >= self._most:
                 return False
@@ -21,7 +21,7 @@ class KeyPlaces:
             return True
 
     def release(self, key_id: str) -> None:
-        """Give a place back."""
+        """Release a place."""
         with self._lock:
             self._held[key_id] -= 1
             if self._held[key_id] <= 0:

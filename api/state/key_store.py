@@ -1,9 +1,9 @@
-"""The keys that the service knows, in FITSTOP_STATE_FOLDER: never a key itself, only its hash.
+"""The API keys, in FITSTOP_STATE_FOLDER: only their hashes, never a key itself.
 
-keys/<key id>.json           what the key may do: written once
-keys/<key id>.revoked.json   written once, if somebody revokes it
+keys/<key id>.json           scope, project and hash of the key: written once
+keys/<key id>.revoked.json   written once, when the key is revoked
 
-One key more may come from FITSTOP_ADMIN_KEY: it is on no disk of ours and lasts as long as the variable.
+FITSTOP_ADMIN_KEY may hold one more key. It is never stored, and is valid as long as the variable is set.
 """
 
 import hmac
@@ -53,7 +53,7 @@ class Revocation(Document):
 
 @dataclass(frozen=True)
 class KnownKey:
-    """A key as its files tell it at this moment."""
+    """The facts of a key, as its files are now."""
 
     id: str
     name: str
@@ -72,7 +72,7 @@ class KnownKey:
 
 
 class KeyStore:
-    """All keys. Makes its folder; raises OSError where it cannot."""
+    """The store of all keys. Creates its folder; raises OSError if it cannot."""
 
     def __init__(self, state_folder: Path, admin_key: SecretStr | None = None) -> None:
         self._folder = state_folder / "keys"
@@ -82,9 +82,9 @@ class KeyStore:
     def create(
         self, name: str, scope: Scope, expires_at: str | None = None, project: str = DEFAULT_PROJECT
     ) -> tuple[KnownKey, str]:
-        """Make a key: what is known of it, and the key itself, which nobody can show again.
+        """Create a key. Return its facts, and the key itself, which cannot be recovered later.
 
-        Raises ValidationError for a name, of the key or its project, that is none.
+        `expires_at` is RFC 3339 in UTC; None: never. Raises ValidationError for an invalid name of the key or project.
         """
         key = new_api_key()
         record = KeyRecord(
@@ -101,7 +101,7 @@ class KeyStore:
         return self._known(record), key
 
     def find(self, key: str) -> KnownKey | None:
-        """What is known of the key that a client sent, also of one that is expired or revoked; None for all others."""
+        """The facts of a key that a client sent, also of one that is expired or revoked; None for an unknown key."""
         if self._admin_hash is not None and hmac.compare_digest(self._admin_hash, hash_key(key)):
             return _ENVIRONMENT_KEY
         record = self._usable(key_id_of(key)) if is_api_key(key) else None
@@ -110,28 +110,28 @@ class KeyStore:
         return self._known(record)
 
     def of_id(self, key_id: str) -> KnownKey | None:
-        """What is known of the key with that id; None where there is none."""
+        """The facts of the key with this id; None if there is none."""
         if key_id == ENVIRONMENT_KEY_ID:
             return None if self._admin_hash is None else _ENVIRONMENT_KEY
         record = self._usable(key_id) if is_key_id(key_id) else None
         return None if record is None else self._known(record)
 
     def hash_of(self, key_id: str) -> str | None:
-        """The SHA-256 of the key with that id; None where there is none."""
+        """The SHA-256 of the key with this id; None if there is none."""
         if key_id == ENVIRONMENT_KEY_ID:
             return self._admin_hash
         record = self._usable(key_id) if is_key_id(key_id) else None
         return None if record is None else record.sha256
 
     def all(self) -> list[KnownKey]:
-        """Every key, newest first; one that cannot be read is logged and left out, so that the others are seen."""
+        """All keys, newest first. One that cannot be read is logged and left out."""
         ids = (path.name.removesuffix(".json") for path in self._folder.glob("*.json"))
         records = [record for record in map(self._usable, filter(is_key_id, ids)) if record is not None]
         known = [self._known(record) for record in sorted(records, key=_age, reverse=True)]
         return known if self._admin_hash is None else [_ENVIRONMENT_KEY, *known]
 
     def revoke(self, key_id: str) -> KnownKey:
-        """End a key for good; the first revocation stands. Raises NotFound for an id that names none."""
+        """Revoke a key permanently; the time of the first revocation stays. Raises NotFound for an unknown id."""
         record = self._record(key_id) if is_key_id(key_id) else None
         if record is None:
             raise NotFound("there is no key with this id")
@@ -140,7 +140,7 @@ class KeyStore:
         return self._known(record)
 
     def has_admin(self) -> bool:
-        """Whether somebody can use the service, and make keys for the others."""
+        """Whether there is an active key of scope `admin`, which can create the others."""
         return any(key.scope == "admin" and key.status == "active" for key in self.all())
 
     def _known(self, record: KeyRecord) -> KnownKey:
@@ -155,7 +155,7 @@ class KeyStore:
         )
 
     def _revoked_at(self, record: KeyRecord) -> str | None:
-        """When the key was revoked; a revocation that cannot be read is one, of a moment that nobody knows."""
+        """When the key was revoked. Of a revocation that cannot be read: when the key was created."""
         try:
             found = read_document(self._revocation_file(record.id), Revocation)
         except UnusableDocument as error:
@@ -167,11 +167,11 @@ class KeyStore:
         return read_document(self._file(key_id), KeyRecord)
 
     def _usable(self, key_id: str) -> KeyRecord | None:
-        """The record of a key; None also for one that cannot be read, which opens nothing."""
+        """The record of a key; None also for one that cannot be read, which gives no access."""
         try:
             return self._record(key_id)
         except UnusableDocument as error:
-            _log_once(f"{key_id} is passed over: {error}")
+            _log_once(f"{key_id} is ignored: {error}")
             return None
 
     def _file(self, key_id: str) -> Path:
@@ -183,7 +183,7 @@ class KeyStore:
 
 @lru_cache(maxsize=1000)
 def _log_once(problem: str) -> None:
-    """Not at each request that shows the key."""
+    """Log a problem once, not at each request with the key."""
     log.error("%s", problem)
 
 

@@ -1,4 +1,4 @@
-"""A cache of cachetools behind a lock, since the threads of a process share it and cachetools locks nothing itself."""
+"""A cache of cachetools with a lock: the threads of a process share it, and cachetools is not thread-safe."""
 
 import threading
 from typing import Generic, TypeVar
@@ -10,7 +10,7 @@ _Value = TypeVar("_Value")
 
 
 class LockedCache(Generic[_Key, _Value]):
-    """A cache that several threads use at once. Its size, its age and which value leaves first are those of `cache`."""
+    """A thread-safe cache. Its size, its time to live and its eviction are those of `cache`."""
 
     def __init__(self, cache: Cache[_Key, _Value]) -> None:
         self._lock = threading.Lock()

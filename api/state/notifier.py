@@ -1,7 +1,7 @@
-"""Notifies workers of new jobs after the answer: a client does not wait for Redis, on which no job depends.
+"""Notifies workers of new jobs in a thread: no client waits for Redis, since no job depends on it.
 
-A job is safe before workers are notified. If a notification is lost with a killed process, a worker's patrol finds the
-job.
+A job is stored before workers are notified. If a notification is lost with a killed process, a worker's patrol finds
+the job.
 """
 
 import logging
@@ -11,16 +11,16 @@ from queue import Empty, SimpleQueue
 
 from shared.queue import MOST_PENDING, JobQueue
 
-# In a storm of posts the jobs of this time share one look into Redis.
+# The pause between two notifications. The jobs that are posted in it share the next one.
 _PAUSE_SECONDS = 0.01
 
 log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Notifies from a thread of its own, of waiting jobs together: a Redis that is away is tried once for them.
+    """Notifies of all jobs that wait at the moment together, so that an unreachable Redis is tried once for all.
 
-    Never of more than the queue takes at once, so that idle workers are notified of a whole burst.
+    Never of more than MOST_PENDING: the queue drops the rest.
     """
 
     def __init__(self, job_queue: JobQueue) -> None:
@@ -29,20 +29,20 @@ class Notifier:
         threading.Thread(target=self._notify_forever, name="fitstop-notifier", daemon=True).start()
 
     def notify(self, job_id: str) -> None:
-        """Say soon that there is work."""
+        """Notify workers of a job soon. Returns at once."""
         self._waiting.put(job_id)
 
     def _notify_forever(self) -> None:
         while True:
-            job_ids = [self._waiting.get(), *self._waiting_too()]
+            job_ids = [self._waiting.get(), *self._take_waiting()]
             try:
                 self._queue.notify(*job_ids)
             except Exception:
-                # At the edge of a thread: without it nobody would notify any more.
+                # The thread must not end: no later job would be notified of.
                 log.exception("the notification failed for %s; a worker's patrol finds the jobs", ", ".join(job_ids))
             time.sleep(_PAUSE_SECONDS)
 
-    def _waiting_too(self) -> list[str]:
+    def _take_waiting(self) -> list[str]:
         found: list[str] = []
         try:
             while len(found) < MOST_PENDING - 1:

@@ -1,6 +1,6 @@
-"""The throw-away processes that parse uploads, seen from the API: an order in, facts or every problem out.
+"""The API's side of the throw-away processes that parse uploads: it sends an order and gets facts or problems.
 
-Their other side is `api.state.parsing_process`.
+Their own side is `api.state.parsing_process`.
 """
 
 import json
@@ -27,15 +27,15 @@ def parse_upload(module: str, folder: Path, upload_bytes: int, order: dict[str, 
     The process reads the order from stdin, with `memory_bytes` added, and answers on stdout with one JSON document:
     `facts`, `problems`, or `errno` where the volume fails. Raises Refused, OSError and HttpProblem (500, 503).
     """
-    held = service()
-    wait_seconds = held.settings.ingest_timeout_seconds
-    if not held.parsers.acquire(timeout=wait_seconds):
+    current = service()
+    wait_seconds = current.settings.ingest_timeout_seconds
+    if not current.parsers.acquire(timeout=wait_seconds):
         raise HttpProblem(503, "busy", "other uploads are being parsed; try again later", retry_after=10)
     try:
-        whole = {**order, "memory_bytes": held.settings.ingest_memory_bytes}
+        whole = {**order, "memory_bytes": current.settings.ingest_memory_bytes}
         answer = _run(module, folder, whole, wait_seconds * (1 + upload_bytes // _GIB))
     finally:
-        held.parsers.release()
+        current.parsers.release()
     if "errno" in answer:
         raise OSError(answer["errno"], os.strerror(answer["errno"]), str(folder))
     if "problems" in answer:
@@ -46,7 +46,7 @@ def parse_upload(module: str, folder: Path, upload_bytes: int, order: dict[str, 
 
 def ingest_environment() -> dict[str, str]:
     """The environment of a process that parses an upload."""
-    # Arrow's own allocator reserves 1 GiB of addresses at once, which would count as memory.
+    # Arrow's own allocator reserves 1 GiB of address space at once, which would count against the memory limit.
     return {**parser_environment(), "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 

@@ -1,7 +1,7 @@
-"""The throw-away processes that parse uploads, seen from inside; `api.state.parser` starts them.
+"""The throw-away processes' own side of the parsing of uploads; `api.state.parser` starts them.
 
-argv names the folder, stdin holds the order as one JSON document. stdout gets one: `{"facts": …}`, `{"problems": […]}`
-with every reason why the upload cannot be taken, or `{"errno": …}` where the volume fails. Loads nothing of Flask.
+The argument is the folder, stdin the order as one JSON document. stdout gets one document: `{"facts": …}`,
+`{"problems": […]}` with every reason to refuse the upload, or `{"errno": …}` if the volume fails. Imports no Flask.
 """
 
 import json
@@ -38,7 +38,7 @@ def _answer(take: Callable[[Path, dict[str, Any]], Facts], folder: Path, order: 
 
 
 def _bound_memory(memory_bytes: int) -> None:
-    """Limit this process to its present address space and `memory_bytes` more; macOS has no such limit."""
+    """Limit this process to its current address space and `memory_bytes` more; macOS has no such limit."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + memory_bytes

@@ -1,10 +1,11 @@
-"""Uploads that continue after a cut connection: a folder for each on the volume, which no process owns.
+"""Uploads that continue after a lost connection: a folder for each on the volume, which no process owns.
 
-    .partial-<digest>/upload.json   which dataset it is to be, its length, how it is read
+    .partial-<digest>/upload.json   the dataset to create, the length of the file, and the options of its parsing
     .partial-<digest>/data          the bytes so far; its size is the offset at which the upload continues
 
-The bytes are written as they arrive, so a process that is killed loses none. Who appends or publishes holds a lock on
-`data`, which the kernel frees with the process. A project's uploads are no one else's: the digest contains its name.
+The bytes are written as they arrive, so none are lost with a killed process. A request that appends or publishes holds
+a lock on `data`, which the kernel releases with the process. Two projects share no upload: the digest contains the
+project's name.
 """
 
 import fcntl
@@ -33,7 +34,7 @@ _RETRY_SECONDS = 5
 
 
 class PartialInfo(Document):
-    """`upload.json`: what the upload was begun with. `length` is in bytes."""
+    """`upload.json`: the request that started the upload. `length` is in bytes."""
 
     dataset_id: str
     upload_id: str
@@ -46,7 +47,7 @@ class PartialInfo(Document):
 
 @dataclass(frozen=True)
 class PartialUpload:
-    """An upload that has begun and is not a dataset yet."""
+    """An upload that has started and is not a dataset yet."""
 
     folder: Path
     info: PartialInfo
@@ -57,14 +58,14 @@ class PartialUpload:
 
     @property
     def offset(self) -> int:
-        """The number of bytes that are here."""
+        """The number of received bytes."""
         return self.data.lstat().st_size
 
     @contextmanager
     def open(self) -> Iterator[FileIO]:
-        """Its data at the end, to append to: every write reaches the system at once.
+        """Lock the data and open it for appending, without a buffer.
 
-        Raises HttpProblem 409 while another request holds it, and NotFound where it has just ended.
+        Raises HttpProblem 409 while another request has the lock, and NotFound if the upload has just ended.
         """
         with _open_existing(self.data) as file:
             try:
@@ -78,12 +79,12 @@ class PartialUpload:
             yield file
 
     def remove(self) -> None:
-        """Make it not exist any more, at once."""
+        """Remove the upload in one step."""
         _remove(self.folder)
 
 
 def begin_upload(datasets: Path, info: PartialInfo) -> PartialUpload:
-    """The upload with that dataset, id and project: a new one, or the one that is there whatever it was begun with."""
+    """Start an upload, or return the one with this dataset, id and project; its other facts may differ from `info`."""
     folder = _folder(datasets, info.project, info.dataset_id, info.upload_id)
     with incoming_folder(datasets) as prepared:
         create_file(prepared / "upload.json", encode(info.model_dump(mode="json")))
@@ -91,25 +92,25 @@ def begin_upload(datasets: Path, info: PartialInfo) -> PartialUpload:
         sync_folder(prepared)
         try:
             prepared.rename(folder)
-        except OSError:  # it is there
+        except OSError:  # it exists already
             if not folder.exists():
                 raise
     sync_folder(datasets)
     begun = find_upload(datasets, info.project, info.dataset_id, info.upload_id)
-    if begun is None:  # it ended meanwhile
+    if begun is None:  # it has ended in the meantime
         raise no_such_upload()
     return begun
 
 
 def find_upload(datasets: Path, project: str, dataset_id: str, upload_id: str) -> PartialUpload | None:
-    """The upload that a project has begun. Raises UnusableDocument."""
+    """The unfinished upload of a project; None if there is none. Raises UnusableDocument."""
     folder = _folder(datasets, project, dataset_id, upload_id)
     info = read_document(folder / "upload.json", PartialInfo)
     return None if info is None else PartialUpload(folder, info)
 
 
 def all_uploads(datasets: Path) -> list[PartialUpload]:
-    """Every upload that has begun, without those that cannot be read."""
+    """All unfinished uploads, without those that cannot be read."""
     found = []
     for folder in datasets.glob(f"{_PARTIAL}*"):
         try:
@@ -121,7 +122,7 @@ def all_uploads(datasets: Path) -> list[PartialUpload]:
 
 
 def remove_expired(datasets: Path) -> None:
-    """Remove the uploads that nobody has continued for KEPT_SECONDS, by the volume's own clock."""
+    """Remove the uploads without a new byte for KEPT_SECONDS, by the volume's own clock."""
     probe = datasets / f"{_PARTIAL}{secrets.token_hex(6)}"
     probe.mkdir()
     now = probe.stat().st_mtime
@@ -134,13 +135,13 @@ def remove_expired(datasets: Path) -> None:
                 if now - data.stat().st_mtime < KEPT_SECONDS:
                     continue
                 _remove(folder)
-        except (OSError, UnusableDocument):  # in use, just removed, or none of ours
+        except (OSError, UnusableDocument):  # in use, just removed, or not an upload
             continue
 
 
 def _remove(folder: Path) -> None:
-    with incoming_folder(folder.parent) as grave:
-        folder.rename(grave / folder.name)
+    with incoming_folder(folder.parent) as trash:
+        folder.rename(trash / folder.name)
 
 
 def _folder(datasets: Path, project: str, dataset_id: str, upload_id: str) -> Path:
@@ -163,5 +164,5 @@ def _open_existing(data: Path) -> FileIO:
 
 
 def no_such_upload() -> NotFound:
-    """There is no such upload."""
+    """The refusal of an id without an unfinished upload."""
     return NotFound("there is no unfinished upload with this id: it was never started, has finished, or has expired")

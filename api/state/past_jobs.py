@@ -1,4 +1,4 @@
-"""Jobs that are over, as `GET /usage` sums them; what those that were deleted had cost is kept.
+"""Finished jobs, as `GET /usage` sums them; the costs of deleted jobs are kept.
 
 <volume>/past_jobs/<day (UTC) on which the job ended>/<job id>.json   written once, before a job is deleted
 """
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class PastJob(Document):
-    """A job that is over: the little of it that is summed, so that many are kept."""
+    """The facts of a finished job that are summed. They are few, so that many jobs fit into the cache."""
 
     id: str
     finished_at: str
@@ -28,7 +28,7 @@ class PastJob(Document):
 
 
 def past_job(folder: JobFolder) -> PastJob | None:
-    """A job that is over, read once: it never changes. None for any other one. Raises UnusableDocument, NotFound."""
+    """A finished job, from the cache if it was read before; None for others. Raises UnusableDocument, NotFound."""
     if not folder.result_file.exists():
         return None
     known: PastJob | None = histories().finished.find(folder.id)
@@ -46,19 +46,19 @@ def past_job(folder: JobFolder) -> PastJob | None:
 
 
 class DeletedJobs:
-    """The jobs that were deleted. One file each, about 500 bytes."""
+    """The store of the costs of deleted jobs: a file of about 500 bytes for each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def keep(self, job: PastJob) -> None:
-        """Keep a job's costs before it is deleted; a second time changes nothing."""
+        """Store a job's costs before the job is deleted. Repeating it changes nothing."""
         place = self._folder / job.finished_at[:10]
         make_folder(place)
         create_file(place / f"{job.id}.json", encode(job.model_dump(mode="json")))
 
     def ended(self, first_day: str, last_day: str) -> Iterator[PastJob]:
-        """Those that ended from the first day to the last; a damaged one is logged and left out."""
+        """The jobs that ended from the first day to the last (YYYY-MM-DD, UTC). Logs and omits damaged ones."""
         for day in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if first_day <= day.name <= last_day:
                 yield from self._read(day)

@@ -1,9 +1,9 @@
 """What a project uses of its quotas: bytes on the volume, unfinished jobs, and the compute time of this month.
 
-spent/<month>/<project>/<job id>.json   what a job that was deleted had spent in that month; earlier months are removed
+spent/<month>/<project>/<job id>.json   what a deleted job had spent in that month; earlier months are removed
 
-An attempt counts in the month (UTC) in which it was claimed. Jobs that are over are read once. The sums are made in a
-thread and are a few seconds old: a request waits for one for a moment, and then takes the last one that is known.
+An attempt counts in the month (UTC) in which it was claimed. Finished jobs are read once. The sums are computed in a
+thread and may be a few seconds old: a request waits for a new sum for a second, and then uses the last one.
 """
 
 import os
@@ -20,7 +20,7 @@ from typing import Any
 
 from cachetools import LRUCache
 
-from api.state.index import Behind, JobIndex
+from api.state.index import IndexNotReady, JobIndex
 from api.state.index_file import OPEN, Wanted
 from api.state.locked_cache import LockedCache
 from api.state.partial_uploads import all_uploads
@@ -54,7 +54,7 @@ class Spent(Document):
 
 @dataclass
 class _Sum:
-    """A sum that was made, and the one that is being made."""
+    """The last value of a sum, and the computation of the next one."""
 
     value: Any = None
     made_at: float = float("-inf")
@@ -76,23 +76,23 @@ class ProjectUsage:
         self._spent: LockedCache[tuple[str, str], Spent] = LockedCache(LRUCache(_MOST_KEPT))
 
     def bytes(self, project: str) -> int:
-        """The bytes of the project's datasets, unfinished uploads, weights, programs and jobs, as far as known."""
+        """The bytes of the project's datasets, uploads, weights, programs and jobs; 0 until they are known."""
         return self._sum("bytes", project) or 0
 
     def spent(self, project: str) -> Spent:
-        """What the project's jobs have spent in this month, as far as it is known."""
+        """What the project's jobs have spent in this month (UTC); zero until it is summed."""
         return self._sum("spent", project) or Spent()
 
     def is_known(self, project: str) -> bool:
-        """Whether both sums have been made; until then they are zero."""
+        """Whether both sums have been computed; until then they are zero."""
         return all(self._sum(kind, project) is not None for kind in ("bytes", "spent"))
 
     def forget(self, project: str) -> None:
-        """Make the sums of the project again at the next question."""
+        """Compute the sums of the project again at the next call."""
         with self._lock:
             for kind in ("bytes", "spent"):
                 known = self._sums.setdefault((kind, project), _Sum())
-                # The one that is being made may have missed what changed.
+                # A running computation may have missed the change.
                 known.made_at, known.coming = float("-inf"), None
 
     def keep_spent(self, project: str, job: JobFolder) -> None:
@@ -119,7 +119,7 @@ class ProjectUsage:
         began = time.monotonic()
         try:
             value = coming.result(_WAIT_SECONDS)
-        except (TimeoutError, Behind, OSError):
+        except (TimeoutError, IndexNotReady, OSError):
             return known.value
         with self._lock:
             known.value, known.made_at = value, began
@@ -131,7 +131,7 @@ class ProjectUsage:
             for dataset_id in self._volume.dataset_ids()
             if self._is_of(project, partial(self._volume.dataset, dataset_id))
         )
-        # At their whole length: what was admitted must fit.
+        # With their whole length: an upload that was admitted must fit.
         coming = sum(one.info.length for one in all_uploads(self._volume.datasets) if one.info.project == project)
         store = self._volume.weights
         weights = (_size(store.place(one)) for one in store.ids() if self._is_of(project, partial(store.find, one)))
@@ -188,7 +188,7 @@ class ProjectUsage:
         try:
             spent = self._count(job, month)
         except (UnusableDocument, FileNotFoundError):
-            # Set aside, so that nobody trains it, or deleted a moment ago.
+            # Damaged, so that no worker trains it, or deleted a moment ago.
             return Spent()
         return self._spent.keep((job.id, month), spent) if is_over else spent
 
@@ -216,8 +216,8 @@ class ProjectUsage:
 
 
 def _size(folder: Path) -> int:
-    """The bytes of all files below a folder, as far as they can be reached."""
-    # Not os.walk: Python 3.11 recurses in it, and a script of a user nests folders as deep as it likes.
+    """The bytes of all files below a folder, without folders that cannot be read."""
+    # Not os.walk: in Python 3.11 it recurses, and the script of a user may nest folders to any depth.
     total, pending = 0, [os.fspath(folder)]
     while pending:
         with suppress(OSError), os.scandir(pending.pop()) as entries:

@@ -1,4 +1,4 @@
-"""Where a queued job stands: the order of the markers in `open/` by turns, counting only jobs that wait."""
+"""The places of jobs in the queue: the order of the markers in `open/` by turns, where only waiting jobs count."""
 
 import os
 import threading
@@ -13,13 +13,13 @@ from shared.project import DEFAULT_PROJECT
 from shared.turns import Turns, read_turns
 from shared.volume import Volume
 
-# Who has been taken meanwhile is looked up no more often than this; each look has a fiftieth of the time at most.
+# Minimum time between two searches for claimed jobs. All looks together take at most a fiftieth of the time.
 _FRESH_SECONDS = 0.5
 _SHARE = 50
 
 
 def queued_jobs(volume: Volume, weights: Mapping[str, int]) -> Iterator[OpenJob]:
-    """The jobs that wait, in the order in which they are served: the workers' own (`shared.turns`)."""
+    """The jobs that wait, in the order in which workers claim them (`shared.turns`)."""
     queues: dict[str, list[OpenJob]] = {}
     for marker in volume.open_jobs():
         if is_waiting(_folder(volume, marker.job_id)):
@@ -28,8 +28,8 @@ def queued_jobs(volume: Volume, weights: Mapping[str, int]) -> Iterator[OpenJob]
 
 
 @dataclass
-class _Line:
-    """One project's markers, sorted, and those of them of which no job waits."""
+class _ProjectQueue:
+    """The sorted markers of one project, and those of them whose jobs do not wait."""
 
     markers: list[str] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
@@ -37,17 +37,17 @@ class _Line:
     def ahead(self, marker: str) -> int:
         return bisect_left(self.markers, marker) - bisect_left(self.taken, marker)
 
-    def knows(self, marker: str) -> bool:
+    def has(self, marker: str) -> bool:
         place = bisect_left(self.markers, marker)
         return self.markers[place : place + 1] == [marker]
 
 
 class QueuePlaces:
-    """Places in a queue of any length, each for a look at what is known of it.
+    """The places of jobs in a queue of any length, from a copy of its markers in memory.
 
-    A job that was just posted is seen at once. Who else was posted or cancelled is seen as soon as the folder of
-    markers is looked at again, for at most a fiftieth of the time: in a short queue at once too. Who has been taken
-    by a worker is seen after half a second, later where the queue is so long that looking takes longer.
+    A job that was just posted has a place at once. Other posted or cancelled jobs count when the folder of markers is
+    listed again: in a short queue at once, in a long one so that this takes at most a fiftieth of the time. Claims by
+    workers count after half a second, or later in a queue so long that looking for them takes longer.
     """
 
     def __init__(self, volume: Volume, weights: Mapping[str, int]) -> None:
@@ -55,25 +55,25 @@ class QueuePlaces:
         self._weights = weights
         self._looking = threading.Lock()
         self._lock = threading.Lock()
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _ProjectQueue] = {}
         self._turns = Turns([], weights)
-        self._look_again = self._look_through_again = 0.0
+        self._look_again = self._find_taken_at = 0.0
 
     def of(self, *jobs: OpenJob) -> dict[str, int]:
-        """The places of jobs that wait, by id: 1 for the one that is served next; none for one that has no marker."""
+        """The places of waiting jobs by their ids: 1 for the next one. A job without a marker is left out."""
         self._look_if_due()
         with self._lock:
             return {job.job_id: self._place(job) for job in jobs if self._is_known(job)}
 
     def taken(self, project: str | None = None) -> list[str]:
-        """The ids of the unfinished jobs of a project, None: of all, that do not wait: a worker has taken them."""
+        """The ids of the unfinished jobs that a worker has claimed, of one project or (None) of all."""
         self._look_if_due()
         with self._lock:
-            lines = [line for name, line in self._lines.items() if project in {None, name}]
-        return [marker.job_id for line in lines for name in line.taken if (marker := OpenJob.parse(name))]
+            queues = [queue for name, queue in self._queues.items() if project in {None, name}]
+        return [marker.job_id for queue in queues for name in queue.taken if (marker := OpenJob.parse(name))]
 
     def _look_if_due(self) -> None:
-        """Of several who ask one looks, the others take what is known."""
+        """Let one of several threads look; the others use the copy that is there."""
         if time.monotonic() >= self._look_again and self._looking.acquire(blocking=self._look_again == 0.0):
             try:
                 self._look()
@@ -81,46 +81,46 @@ class QueuePlaces:
                 self._looking.release()
 
     def _is_known(self, job: OpenJob) -> bool:
-        line = self._lines.get(job.project, _Line())
-        if line.knows(job.name):
+        queue = self._queues.get(job.project, _ProjectQueue())
+        if queue.has(job.name):
             return True
         if not os.path.exists(f"{self._volume.open}/{job.name}"):  # noqa: PTH110
             return False
-        insort(self._lines.setdefault(job.project, line).markers, job.name)
+        insort(self._queues.setdefault(job.project, queue).markers, job.name)
         return True
 
     def _place(self, job: OpenJob) -> int:
-        waiting = {project: len(line.markers) - len(line.taken) for project, line in self._lines.items()}
-        return self._turns.place(job.project, self._lines[job.project].ahead(job.name), waiting)
+        waiting = {project: len(queue.markers) - len(queue.taken) for project, queue in self._queues.items()}
+        return self._turns.place(job.project, self._queues[job.project].ahead(job.name), waiting)
 
     def _look(self) -> None:
-        # Time that others had the processor for is not counted: a busy machine makes no queue long.
+        # CPU time of this thread: a busy machine must not make a short queue look long.
         began = time.thread_time()
-        lines = self._read_lines()
-        turns = Turns(read_turns(self._volume.turns) if len(lines) > 1 else [], self._weights)
+        queues = self._read_queues()
+        turns = Turns(read_turns(self._volume.turns) if len(queues) > 1 else [], self._weights)
         took = time.thread_time() - began
-        self._find_taken(lines)
+        self._find_taken(queues)
         with self._lock:
-            self._lines, self._turns = lines, turns
+            self._queues, self._turns = queues, turns
         self._look_again = time.monotonic() + _SHARE * took
 
-    def _read_lines(self) -> dict[str, _Line]:
-        lines: dict[str, _Line] = {}
+    def _read_queues(self) -> dict[str, _ProjectQueue]:
+        queues: dict[str, _ProjectQueue] = {}
         for name in sorted(os.listdir(self._volume.open)):  # noqa: PTH208  names, not paths: there may be many
-            lines.setdefault(name.partition(".")[2] or DEFAULT_PROJECT, _Line()).markers.append(name)
-        return lines
+            queues.setdefault(name.partition(".")[2] or DEFAULT_PROJECT, _ProjectQueue()).markers.append(name)
+        return queues
 
-    def _find_taken(self, lines: dict[str, _Line]) -> None:
-        """Find the markers of which no job waits; until it is time to look, those that are known of."""
+    def _find_taken(self, queues: dict[str, _ProjectQueue]) -> None:
+        """Find the markers whose jobs do not wait. Until the next search is due, keep those of the last one."""
         began = time.monotonic()
-        if began < self._look_through_again:
-            for project, line in lines.items():
-                line.taken = [name for name in self._lines.get(project, _Line()).taken if line.knows(name)]
+        if began < self._find_taken_at:
+            for project, queue in queues.items():
+                queue.taken = [name for name in self._queues.get(project, _ProjectQueue()).taken if queue.has(name)]
             return
-        for line in lines.values():
-            line.taken = [name for name in line.markers if not self._marks_a_waiting_job(name)]
+        for queue in queues.values():
+            queue.taken = [name for name in queue.markers if not self._marks_a_waiting_job(name)]
         now = time.monotonic()
-        self._look_through_again = now + max(_FRESH_SECONDS, _SHARE * (now - began))
+        self._find_taken_at = now + max(_FRESH_SECONDS, _SHARE * (now - began))
 
     def _marks_a_waiting_job(self, name: str) -> bool:
         marker = OpenJob.parse(name)

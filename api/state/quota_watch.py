@@ -1,4 +1,4 @@
-"""Says to the sweeps that run whether their projects have reached a quota of bytes or of a month."""
+"""Records for each running sweep whether its project has reached a quota of bytes or of a month."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class QuotaWatch:
-    """Looks every ten seconds, where a project has such a quota. Of several processes the first one says a word."""
+    """Checks every ten seconds, if a project has such a quota. Of several API processes, one writes each record."""
 
     def __init__(self, volume: Volume, usage: ProjectUsage, settings: Settings) -> None:
         self._volume = volume
@@ -27,7 +27,7 @@ class QuotaWatch:
         self._ended = EndedSweeps(volume)
 
     def begin(self) -> None:
-        """Look in a thread from now on."""
+        """Start the thread that checks."""
         if any(is_measured(quota) for quota in self._settings.project_quotas.values()):
             threading.Thread(target=self._look_forever, name="quotas", daemon=True).start()
 
@@ -37,10 +37,10 @@ class QuotaWatch:
             try:
                 self.look()
             except OSError as error:
-                log.warning("the quotas of sweeps are judged when the volume works: %s", error)
+                log.warning("the quotas of sweeps cannot be checked now; this is tried again: %s", error)
 
     def look(self) -> None:
-        """Judge each sweep that has not ended."""
+        """Check each sweep that has not ended."""
         there = sweep_ids(self._volume)
         self._ended.look(there)
         for sweep_id in there:
@@ -55,11 +55,11 @@ class QuotaWatch:
         try:
             record = sweep.record()
             if record is not None and is_measured(quota_of(self._settings.project_quotas, record.project)):
-                self._judge(sweep, record.project)
+                self._check(sweep, record.project)
         except (UnusableDocument, FileNotFoundError) as error:
-            log.warning("the quotas of %s are not judged: %s", sweep.id, error)
+            log.warning("the quotas of %s are not checked: %s", sweep.id, error)
 
-    def _judge(self, sweep: SweepFolder, project: str) -> None:
+    def _check(self, sweep: SweepFolder, project: str) -> None:
         if not self._usage.is_known(project):
             return
         quota = quota_of(self._settings.project_quotas, project)

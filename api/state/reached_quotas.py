@@ -6,10 +6,10 @@ from shared.times import utc_now
 
 
 def find_reached_quotas(usage: ProjectUsage, quota: ProjectQuota, project: str, currency: str) -> list[str]:
-    """Each quota that is reached, with what helps; as far as the use is known."""
+    """A sentence with the fix for each quota that is reached. A use that is not summed yet counts as zero."""
     problems = []
     if quota.bytes is not None and (used := usage.bytes(project)) >= quota.bytes:
-        problems.append(bytes_words(used, quota.bytes))
+        problems.append(describe_bytes(used, quota.bytes))
     if quota.gpu_seconds_per_month is None and quota.cost_per_month is None:
         return problems
     spent, month = usage.spent(project), utc_now()[:7]
@@ -26,7 +26,7 @@ def find_reached_quotas(usage: ProjectUsage, quota: ProjectQuota, project: str, 
     return problems
 
 
-def bytes_words(used: int, limit: int, coming: int = 0) -> str:
-    """How much of a quota of bytes is used. `coming`: the bytes of an upload."""
+def describe_bytes(used: int, limit: int, coming: int = 0) -> str:
+    """How much of a quota of bytes is used, with the fix. `coming`: the bytes of an upload."""
     more = f", and this upload has {coming}" if coming else ""
     return f"{used} of {limit} bytes are used{more}; delete datasets or finished jobs"

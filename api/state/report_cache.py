@@ -1,4 +1,4 @@
-"""Jobs as they are sent, and the last ones that cannot change any more."""
+"""A cache of job reports, as the bytes that are sent."""
 
 from dataclasses import dataclass
 
@@ -27,11 +27,11 @@ def _size(view: View) -> int:
 
 
 class Views:
-    """The last views that were asked for.
+    """The last views that were requested.
 
-    `finished` has the jobs that have ended, by id and by the last change of their annotations; nothing else of them
-    changes. `fresh` has the others for a moment, by id and by the mark of
-    their files, taken before the view was made.
+    `finished` has those of finished jobs, by the job's id and the last change of its annotations: nothing else of the
+    job changes. `fresh` has those of other jobs for a moment, by the job's id and the mark of its files, which was
+    taken before the view was made.
     """
 
     def __init__(self, fresh_seconds: float = _FRESH_SECONDS) -> None:

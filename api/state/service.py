@@ -1,4 +1,4 @@
-"""What every view works on: the settings, the volume, the queue, and the places for what is costly."""
+"""What all views work on: the settings, the volume, the queue, the stores, and the limits of expensive work."""
 
 import threading
 from collections.abc import Callable
@@ -32,15 +32,15 @@ from shared.settings import Settings
 from shared.volume import Volume
 
 _KEY = "fitstop"
-# Each may take as much memory as the settings allow one.
+# Each of them may take as much memory as the settings allow for one.
 _MOST_PARSERS = 2
-# A client does not wait for a Redis that hangs: its job is safe, and a worker's sweep finds it.
+# If Redis hangs, its answer is not awaited for longer: the job is stored, and a worker's patrol finds it.
 _NOTIFY_SECONDS = 0.3
 
 
 @dataclass
 class Service:
-    """One process's hold on the service. `is_stopping` is asked by whatever would keep the process from its end."""
+    """The service, in one process. Long answers such as event streams call `is_stopping`, and end when it is true."""
 
     settings: Settings
     volume: Volume
@@ -69,11 +69,11 @@ class Service:
 
     @classmethod
     def attach(cls, app: Flask, settings: Settings) -> None:
-        """Make the service and hang it on `app`, where `service()` finds it."""
-        looking = open_mirror(settings, settings.volume)
+        """Make the service and attach it to `app`, where `service()` finds it. Raises OSError."""
+        mirror = open_mirror(settings, settings.volume)
         volume = Volume(settings.volume)
-        if looking is not None:
-            looking.begin()
+        if mirror is not None:
+            mirror.begin()
         counts = SharedCounts(settings.redis_address)
         job_queue = _choose_queue(settings)
         remove_leftovers(volume.datasets)
@@ -111,7 +111,7 @@ class Service:
 
     @classmethod
     def of(cls, app: Flask) -> "Service":
-        """The service that hangs on `app`."""
+        """The service of `app`."""
         found = app.extensions[_KEY]
         assert isinstance(found, cls)
         return found
@@ -122,5 +122,5 @@ def _choose_queue(settings: Settings) -> JobQueue:
 
 
 def service() -> Service:
-    """The service of the request that is being answered."""
+    """The service of the current request."""
     return Service.of(current_app)

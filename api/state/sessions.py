@@ -1,9 +1,9 @@
-"""Who is signed in at the page: in FITSTOP_STATE_FOLDER, and never the secret that a browser holds, only its hash.
+"""The sessions of people who are logged in at the page, in FITSTOP_STATE_FOLDER: only a hash of each secret.
 
-sessions/<digest>.json   whose key it stands for and until when; gone when it was ended or found to be over
+sessions/<digest>.json   the key that the session represents, and its end; removed when the session has ended
 
-A session is worth what its key is worth at each moment: with a key that is revoked, expired or, in the environment,
-another one by now, it is over at once and on every host. A code is a session of ten minutes that opens one other.
+A session has the rights of its key at each moment. It ends at once, on every host, when the key expires or is revoked,
+or when FITSTOP_ADMIN_KEY is another key. A code is valid for ten minutes, and can be exchanged for a session once.
 """
 
 import hmac
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class SessionRecord(Document):
-    """`sessions/<digest>.json`. `bound` is a hash over the secret and the key's own hash: another key opens nothing."""
+    """`sessions/<digest>.json`. `bound` is a hash of the secret and of the key's hash, so that no other key fits."""
 
     kind: Kind
     key_id: str
@@ -41,7 +41,7 @@ class SessionRecord(Document):
 
 
 class SessionStore:
-    """All sessions. Makes its folder; raises OSError where it cannot."""
+    """The store of all sessions. Creates its folder; raises OSError if it cannot."""
 
     def __init__(self, state_folder: Path, keys: KeyStore) -> None:
         self._folder = state_folder / "sessions"
@@ -49,14 +49,14 @@ class SessionStore:
         make_folder(self._folder)
 
     def begin(self, key: KnownKey, kind: Kind = "session") -> str:
-        """The secret of a new session, which nobody can show again. The oldest ones of a key that has many are ended.
+        """Begin a session and return its secret, which cannot be recovered later.
 
-        Raises ValueError for a key that is not there any more.
+        The oldest sessions of a key above MOST_OF_ONE_KEY are ended. Raises ValueError for a key that no longer exists.
         """
         key_hash = self._keys.hash_of(key.id)
         if key_hash is None:
             raise ValueError(f"no key of this id: {key.id}")
-        self._tidy(key.id)
+        self._remove_ended(key.id)
         secret = secrets.token_urlsafe(32)
         record = SessionRecord(
             kind=kind,
@@ -69,7 +69,7 @@ class SessionStore:
         return secret
 
     def find(self, secret: str, kind: Kind = "session") -> KnownKey | None:
-        """The key that a session stands for, while it is active; None for everything else."""
+        """The key of a session, while both are active; None for every other secret."""
         record = self._record(self._file(secret)) if _SECRET.fullmatch(secret) else None
         if record is None or record.kind != kind:
             return None
@@ -79,12 +79,12 @@ class SessionStore:
         return key
 
     def take_code(self, secret: str) -> KnownKey | None:
-        """The same for a code, which is used up by it: of several who show it one is answered."""
+        """The key of a code, which this call uses up: of several concurrent calls, one gets the key. Else None."""
         key = self.find(secret, "code")
         return key if key is not None and self.end(secret) else None
 
     def end(self, secret: str) -> bool:
-        """End a session for good; False where it was over already."""
+        """End a session permanently. False if it had ended already."""
         try:
             self._file(secret).unlink()
         except FileNotFoundError:
@@ -92,7 +92,7 @@ class SessionStore:
         return True
 
     def end_all(self, key_id: str) -> None:
-        """End every session and every code of a key."""
+        """End all sessions and codes of a key."""
         for path, record in self._all():
             if record is not None and record.key_id == key_id:
                 path.unlink(missing_ok=True)
@@ -103,19 +103,19 @@ class SessionStore:
             return None
         return key if key.status == "active" and seconds_until(record.expires_at) > 0 else None
 
-    def _tidy(self, key_id: str) -> None:
-        """Remove what is over, and all but the newest of a key, so that the folder stays small."""
-        standing = []
+    def _remove_ended(self, key_id: str) -> None:
+        """Remove ended sessions, and the oldest ones of a key that has the maximum, so that the folder stays small."""
+        active = []
         for path, record in self._all():
             if record is None or seconds_until(record.expires_at) <= 0:
                 path.unlink(missing_ok=True)
             elif record.key_id == key_id:
-                standing.append((record.created_at, _write_time(path), path))
-        for *_, path in sorted(standing, reverse=True)[MOST_OF_ONE_KEY - 1 :]:
+                active.append((record.created_at, _write_time(path), path))
+        for *_, path in sorted(active, reverse=True)[MOST_OF_ONE_KEY - 1 :]:
             path.unlink(missing_ok=True)
 
     def _all(self) -> Iterator[tuple[Path, SessionRecord | None]]:
-        """All but those of a newer format, which are for a newer version to end."""
+        """All sessions, with None for damaged ones. Those of a newer format are left to a newer version."""
         for path in self._folder.glob("*.json"):
             try:
                 yield path, read_document(path, SessionRecord)
@@ -140,7 +140,7 @@ def _bound(secret: str, key_hash: str) -> str:
 
 
 def _write_time(path: Path) -> int:
-    """When the file was written, in nanoseconds since 1970: `created_at` is the same for two of one millisecond."""
+    """When the file was written, in nanoseconds since 1970; `created_at` has only milliseconds."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

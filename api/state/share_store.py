@@ -1,9 +1,9 @@
-"""Links that show one job to people without a key, in FITSTOP_STATE_FOLDER: never a link's token, only a hash.
+"""Links that show one job to people without a key, in FITSTOP_STATE_FOLDER: only a hash of each link's token.
 
-shares/<job id>/<share id>.json   what the link opens and whose key made it: written once, gone when it was revoked
+shares/<job id>/<share id>.json   the link's job, and the key that made it: written once, removed when it is revoked
 
-A link is worth what its key is worth at each moment: with a key that is revoked, expired or, in the environment,
-another one by now, it opens nothing, on every host.
+A link is valid as long as its key. It shows nothing, on every host, when the key expires or is revoked, or when
+FITSTOP_ADMIN_KEY is another key.
 """
 
 import hmac
@@ -25,13 +25,13 @@ SHARE_ID_PATTERN = r"^share_[a-z0-9]{12}$"
 
 _ID = re.compile(SHARE_ID_PATTERN[1:-1])
 _TOKEN = re.compile(r"fss_([a-z0-9]{12})_[A-Za-z0-9_-]{43}")
-_NAMING = string.ascii_lowercase + string.digits
+_LETTERS = string.ascii_lowercase + string.digits
 
 log = logging.getLogger(__name__)
 
 
 class ShareRecord(Document):
-    """`<share id>.json`. `bound` is a hash over the token and the key's own hash: another key opens nothing."""
+    """`<share id>.json`. `bound` is a hash of the token and of the key's hash, so that no other key fits."""
 
     id: str
     job: str
@@ -43,7 +43,7 @@ class ShareRecord(Document):
 
 
 class ShareStore:
-    """All links. Makes its folder; raises OSError where it cannot."""
+    """The store of all links. Creates its folder; raises OSError if it cannot."""
 
     def __init__(self, state_folder: Path, keys: KeyStore) -> None:
         self._folder = state_folder / "shares"
@@ -51,17 +51,17 @@ class ShareStore:
         make_folder(self._folder)
 
     def create(self, job_id: str, project: str, key: KnownKey, expires_at: str | None) -> tuple[ShareRecord, str]:
-        """Make a link to a job: what is known of it, and its token, which nobody can show again.
+        """Create a link to a job. Return its record, and its token, which cannot be recovered later.
 
-        Raises ValueError for a key that is not there any more.
+        `expires_at` is RFC 3339 in UTC; None: never. Raises ValueError for a key that no longer exists.
         """
         key_hash = self._keys.hash_of(key.id)
         if key_hash is None:
             raise ValueError(f"no key of this id: {key.id}")
-        naming = "".join(secrets.choice(_NAMING) for _ in range(12))
-        token = f"fss_{naming}_{secrets.token_urlsafe(32)}"
+        name = "".join(secrets.choice(_LETTERS) for _ in range(12))
+        token = f"fss_{name}_{secrets.token_urlsafe(32)}"
         record = ShareRecord(
-            id=f"share_{naming}",
+            id=f"share_{name}",
             job=job_id,
             project=project,
             key_id=key.id,
@@ -75,7 +75,7 @@ class ShareStore:
         return record, token
 
     def find(self, job_id: str, token: str) -> ShareRecord | None:
-        """The link of this token, where it opens this job at this moment; None for everything else."""
+        """The valid link to this job with this token; None for every other token."""
         found = _TOKEN.fullmatch(token)
         if found is None or not is_job_id(job_id):
             return None
@@ -86,13 +86,13 @@ class ShareStore:
         return record if hmac.compare_digest(record.bound, _bind(token, key_hash)) else None
 
     def of_job(self, job_id: str) -> list[ShareRecord]:
-        """The links that open a job at this moment, newest first."""
+        """The valid links to a job, newest first."""
         records = (self._read(path) for path in self.place(job_id).glob("share_*.json"))
         found = [record for record in records if record is not None and self._is_open(record)]
         return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
 
     def revoke(self, job_id: str, share_id: str) -> bool:
-        """End a link for good; False where there is none."""
+        """Revoke a link permanently. False if there is none."""
         if _ID.fullmatch(share_id) is None:
             return False
         try:
@@ -102,11 +102,11 @@ class ShareStore:
         return True
 
     def revoke_all(self, job_id: str) -> None:
-        """End all links of a job that was deleted."""
+        """Revoke all links to a deleted job."""
         shutil.rmtree(self.place(job_id), ignore_errors=True)
 
     def place(self, job_id: str) -> Path:
-        """The folder of a job's links, whose id has been checked by then."""
+        """The folder of the links to a job. The caller has checked the id."""
         return self._folder / job_id
 
     def _is_open(self, record: ShareRecord) -> bool:

@@ -1,6 +1,6 @@
-"""Counters that all API hosts share: in Redis, and in this process's memory while Redis is away.
+"""Counters that all API hosts share: in Redis, and in this process's memory while Redis is unreachable.
 
-Nothing true is kept here. A Redis that is wiped or away makes limits more generous for a while, and never an error.
+They may be lost. If Redis is emptied or unreachable, limits are more generous for a while, and no request fails.
 """
 
 import logging
@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 _PREFIX = "fitstop:api:"
-# A request waits no longer for a Redis that does not answer, and then nobody asks it for a while.
+# Maximum time for an answer of Redis. After a time-out, this process does not use Redis for _AWAY_SECONDS.
 _SOCKET_SECONDS = 0.25
 _AWAY_SECONDS = 5.0
 _MOST_WINDOWS = 10_000
@@ -27,16 +27,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Count:
-    """What was counted in a window, and in how many seconds the window ends."""
+    """The total of a time window, and the seconds until the window ends."""
 
     total: int
     resets_in: float
 
 
 class RedisCounts:
-    """Counts in Redis. Everything raises RedisError or OSError where it does not answer; ValueError for a bad URL.
+    """Counts in Redis. All methods raise RedisError or OSError if it does not answer. ValueError for an invalid URL.
 
-    Names are of our own making.
+    Names must not come from a client.
     """
 
     def __init__(self, url: str) -> None:
@@ -53,7 +53,7 @@ class RedisCounts:
         self._redis.close()
 
     def add(self, name: str, amount: int, window_seconds: float) -> Count:
-        """Count `amount` more in a window, which begins with its first count."""
+        """Add `amount` to the count of a window, which begins with the first count."""
         milliseconds = int(window_seconds * 1000)
         with self._redis.pipeline(transaction=True) as steps:
             steps.set(_PREFIX + name, 0, px=milliseconds, nx=True)
@@ -63,7 +63,7 @@ class RedisCounts:
         return Count(int(total), max(0, left) / 1000)
 
     def hold(self, name: str, token: str, most: int, seconds: float) -> bool:
-        """Take one of `most` places; it comes back with `release`, or by itself after `seconds`."""
+        """Take one of `most` places until `release`, or for `seconds`. False if all are taken."""
         now = time.time()
         with self._redis.pipeline(transaction=True) as steps:
             steps.zremrangebyscore(_PREFIX + name, "-inf", now)
@@ -77,11 +77,11 @@ class RedisCounts:
         return False
 
     def release(self, name: str, token: str) -> None:
-        """Give a place back."""
+        """Release a place."""
         self._redis.zrem(_PREFIX + name, token)
 
     def insert(self, name: str, members: set[str]) -> int:
-        """Put members into a set; how many it has then."""
+        """Add members to a set. Return the number of its members."""
         with self._redis.pipeline(transaction=True) as steps:
             steps.sadd(_PREFIX + name, *members)
             steps.scard(_PREFIX + name)
@@ -92,7 +92,7 @@ class RedisCounts:
         return {str(member) for member in self._redis.smembers(_PREFIX + name)}
 
     def discard(self, name: str, members: set[str]) -> None:
-        """Take members out of a set."""
+        """Remove members from a set."""
         if members:
             self._redis.srem(_PREFIX + name, *members)
 
@@ -106,7 +106,7 @@ class RedisCounts:
 
 
 class MemoryCounts:
-    """Counts of this process alone, with the methods of RedisCounts."""
+    """Counts in the memory of this process, with the methods of RedisCounts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -167,7 +167,7 @@ Counts = RedisCounts | MemoryCounts
 
 
 class SharedCounts:
-    """Redis's counts while it answers, else this process's own; `redis_url` None: its own alone."""
+    """The counts in Redis while it answers, else those in memory. `redis_url` None: always those in memory."""
 
     def __init__(self, redis_url: str | None) -> None:
         self._memory = MemoryCounts()
@@ -176,16 +176,16 @@ class SharedCounts:
         try:
             self._redis = RedisCounts(redis_url) if redis_url else None
         except ValueError:
-            log.warning("limits are counted by each API process for itself: its Redis has a URL that only Celery knows")
+            log.warning("each API process counts limits for itself: only Celery supports the URL of this Redis")
 
     def ask(self, question: Callable[[Counts], _Value]) -> _Value:
-        """What the counts say. Never raises for a Redis that is away."""
+        """The result of `question`. Does not raise if Redis is unreachable."""
         if self._redis is not None and time.monotonic() >= self._away_until:
             try:
                 return question(self._redis)
             except (redis.RedisError, OSError) as error:
                 self._away_until = time.monotonic() + _AWAY_SECONDS
-                log.warning("limits are counted in memory for %g s: Redis is away (%s)", _AWAY_SECONDS, error)
+                log.warning("limits are counted in memory for %g s: Redis does not answer (%s)", _AWAY_SECONDS, error)
         return question(self._memory)
 
     def close(self) -> None:

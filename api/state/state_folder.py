@@ -1,13 +1,13 @@
-"""FITSTOP_STATE_FOLDER: what the API alone may read and write, and no worker mounts.
+"""FITSTOP_STATE_FOLDER: files that only the API may read and write. No worker mounts it.
 
 keys/       api.state.key_store
 sessions/   api.state.sessions
 shares/     api.state.share_store
 webhooks/   api.state.webhook_store
 
-All hosts of the API share it. It is no part of the volume: everybody who mounts that can write a file there, and a file
-in `keys/` is a key. Versions before it kept both on the volume: `open_state_folder` moves them once, as long as the
-folder has none of its own.
+All hosts of the API share it. It is not on the volume: everyone who mounts the volume can write files there, and each
+file in `keys/` is a key. Early versions had keys and sessions on the volume. `open_state_folder` moves each kind once,
+if the state folder has none of that kind.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def open_state_folder(settings: Settings) -> Path:
-    """Make the folder, for this user alone, with what an older version kept on the volume. Raises OSError."""
+    """Create the folder, for this user alone, and move files of an early version from the volume. Raises OSError."""
     folder = settings.state_folder
     if not folder.is_dir():
         make_folder(folder.parent)
@@ -40,29 +40,29 @@ def open_state_folder(settings: Settings) -> Path:
     for kind, names in _KINDS.items():
         before = settings.volume / kind
         if not (folder / kind).is_dir():
-            _take(before, folder / kind, names)
+            _move(before, folder / kind, names)
         elif before.is_dir() and any(before.iterdir()):
             log.warning("%s is not read: %s of this service are in %s", before, kind, folder / kind)
     return folder
 
 
-def _take(before: Path, after: Path, names: re.Pattern[str]) -> None:
-    """Copy the files of `before` into `after`, whole or not at all, and then remove them."""
-    beside = after.with_name(f".{after.name}-{secrets.token_hex(6)}.tmp")
-    beside.mkdir(mode=0o700)
-    taken = 0
+def _move(before: Path, after: Path, names: re.Pattern[str]) -> None:
+    """Copy the files of `before` to `after`, all or none, and then remove them."""
+    copy = after.with_name(f".{after.name}-{secrets.token_hex(6)}.tmp")
+    copy.mkdir(mode=0o700)
+    moved = 0
     for name, content in _files(before, names):
-        taken += create_file(beside / name, content)
+        moved += create_file(copy / name, content)
     try:
-        beside.rename(after)
+        copy.rename(after)
     except OSError:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(copy, ignore_errors=True)
         if not after.is_dir():
             raise
-        return  # another API host was first
+        return  # another API host was faster
     sync_folder(after.parent)
-    if taken:
-        log.warning("moved %s files from %s, which workers can write, to %s", taken, before, after)
+    if moved:
+        log.warning("moved %s files from %s, which workers can write, to %s", moved, before, after)
     shutil.rmtree(before, ignore_errors=True)
 
 

@@ -1,8 +1,8 @@
-"""What was read of sweeps: a disposable SQLite file on this host's own disk, so that nobody reads 5,000 trials again.
+"""A cache of sweeps: an SQLite file on this host's own disk, so that 5,000 finished trials are not read again.
 
-It is never a truth. It holds only what cannot change any more, but for the deletion of a job: the finished trials of a
-sweep, and the summary of a sweep that has ended. The folder of a sweep's trials changes with such a deletion, too; so a
-summary is of one moment of it. The file may be deleted at any moment, and is made again where it is missing or damaged.
+It contains the finished trials of a sweep, and the summary of an ended sweep. They can change only when a job is
+deleted. A deletion also changes the modification time of the folder of the sweep's trials, so a summary is valid for
+one such time. The file may be deleted at any moment. It is created again if it is missing or damaged.
 """
 
 import logging
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class SweepFile:
-    """One process's hold on the file. Without a file nothing is known and nothing is kept."""
+    """The file, opened by one process. If it cannot be used, reads return nothing and writes are dropped."""
 
     def __init__(self, volume: Volume, folder: Path) -> None:
         self._volume = volume
@@ -41,7 +41,7 @@ class SweepFile:
         self._connection: sqlite3.Connection | None = None
 
     def trials(self, sweep_id: str) -> dict[int, TrialSummary]:
-        """The finished trials of a sweep that are known, by their numbers."""
+        """The cached finished trials of a sweep, by their numbers."""
 
         def read(file: sqlite3.Connection) -> dict[int, TrialSummary]:
             rows = file.execute("SELECT facts FROM trial WHERE sweep = ?", [sweep_id]).fetchall()
@@ -50,31 +50,31 @@ class SweepFile:
         return self._use(read) or {}
 
     def keep_trials(self, sweep_id: str, trials: Iterable[TrialSummary]) -> None:
-        """Put these finished trials in place of what was known of them."""
+        """Store these finished trials."""
         rows = [(sweep_id, one.number, _TRIAL.dump_json(one).decode()) for one in trials]
         self._use(lambda file: file.executemany("REPLACE INTO trial VALUES (?, ?, ?)", rows))
 
     def summary(self, sweep_id: str, changed: int) -> str | None:
-        """The summary of an ended sweep whose folder of trials changed at `changed` for the last time."""
+        """The summary (JSON) of an ended sweep whose folder of trials was last changed at `changed`, in nanoseconds."""
         query = "SELECT facts FROM summary WHERE sweep = ? AND changed = ?"
         row = self._use(lambda file: file.execute(query, [sweep_id, changed]).fetchone())
         return str(row[0]) if row else None
 
     def keep_summary(self, sweep_id: str, changed: int, summary: str) -> None:
-        """Put the summary of an ended sweep in place of the one that was known."""
+        """Store the summary of an ended sweep."""
         row = (sweep_id, changed, summary)
         self._use(lambda file: file.execute("REPLACE INTO summary VALUES (?, ?, ?)", row))
 
     def _use(self, act: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
-        """What `act` answers; None where the file cannot be used, which is thrown away then."""
+        """The result of `act`. If the file cannot be used, delete it and return None."""
         with self._lock:
             try:
                 self._connection = self._connection or self._open()
                 with self._connection:
                     return act(self._connection)
             except (sqlite3.Error, ValidationError, OSError) as error:
-                log.warning("what was kept of the sweeps cannot be used and is read again: %s", error)
-                self._throw_away()
+                log.warning("the cache of sweeps cannot be used and is built again: %s", error)
+                self._delete()
                 return None
 
     @property
@@ -83,7 +83,7 @@ class SweepFile:
 
     def _open(self) -> sqlite3.Connection:
         file = sqlite3.connect(self._path, timeout=10, check_same_thread=False)
-        # Nothing here has to outlive a power cut.
+        # The cache may be lost in a power failure, so nothing waits for the disk.
         file.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; {_SCHEMA}")
         gone = {row[0] for row in file.execute("SELECT DISTINCT sweep FROM trial")} - set(sweep_ids(self._volume))
         with file:
@@ -91,7 +91,7 @@ class SweepFile:
                 file.executemany(f"DELETE FROM {table} WHERE sweep = ?", [(one,) for one in gone])  # noqa: S608
         return file
 
-    def _throw_away(self) -> None:
+    def _delete(self) -> None:
         if self._connection is not None:
             with closing(self._connection):
                 self._connection = None

@@ -1,4 +1,4 @@
-"""What was read of the sweeps, kept for the next request: of a sweep that runs only what is new is read."""
+"""A cache of the states of sweeps: a request for a running sweep reads only what is new."""
 
 import threading
 import time
@@ -15,15 +15,15 @@ from shared.sweep.state import SweepReaderOf, SweepSummary
 from shared.sweep.trial import TrialSummary
 from shared.volume import Volume
 
-# About a hundred megabytes. Of a sweep that leaves, the file has the finished trials.
+# About a hundred megabytes. The finished trials of a sweep that leaves the cache are in the file.
 _MOST_TRIALS = 100_000
-# Two changes of a folder within one tick of the volume's clock leave one time.
+# Two changes of a folder within one tick of the volume's clock have the same time.
 _SETTLE_NS = 2 * 10**9
 
 
 @dataclass
 class _Read:
-    """The reader of one sweep, its state where that cannot change any more, and when its trials changed before that."""
+    """The reader of one sweep, its state if it has ended, and the change of its folder of trials (ns) at that read."""
 
     reader: SweepReaderOf[TrialSummary]
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -32,7 +32,7 @@ class _Read:
 
 
 class SweepStates:
-    """The states of the sweeps that were asked for last. `folder` is on this host's own disk."""
+    """The states of the sweeps that were requested last. `folder` is on this host's own disk."""
 
     def __init__(self, volume: Volume, folder: Path) -> None:
         self._volume = volume
@@ -40,7 +40,7 @@ class SweepStates:
         self._kept: LockedCache[str, _Read] = LockedCache(LRUCache(_MOST_TRIALS, getsizeof=_size))
 
     def of(self, sweep_id: str) -> SweepSummary:
-        """The state of a sweep that was there a moment ago. Raises NotFound where it has gone, and UnusableDocument."""
+        """The state of a sweep. Raises NotFound if it was deleted in the meantime, and UnusableDocument."""
         read = self._kept.find(sweep_id) or self._kept.find_or_keep(sweep_id, self._begin(sweep_id))
         with read.lock:
             state = self._read_on(read, sweep_id)
@@ -48,12 +48,12 @@ class SweepStates:
         return state
 
     def summary(self, sweep_id: str) -> str | None:
-        """The summary that was kept of a sweep that has ended; None where it has to be made."""
+        """The stored summary (JSON) of an ended sweep; None if there is none."""
         changed = self._last_change_ns(sweep_id)
         return self._file.summary(sweep_id, changed) if changed else None
 
     def keep_summary(self, state: SweepSummary, summary: str) -> None:
-        """Keep the summary of a sweep for the next list, where its state cannot change any more."""
+        """Store the summary of a sweep for the next list, if the sweep has ended."""
         read = self._kept.find(state.record.id)
         if read is not None and read.ended is state and _is_settled(read.changed):
             self._file.keep_summary(state.record.id, read.changed, summary)

@@ -1,4 +1,4 @@
-"""The jobs without a result of each key, counted for all API hosts."""
+"""The number of unfinished jobs of each key, counted for all API hosts together."""
 
 import os
 
@@ -6,7 +6,7 @@ from api.state.shared_counts import Counts, SharedCounts
 from shared.ids import age_seconds
 from shared.volume import Volume
 
-# A younger job without a marker may be one that is just being stored, and not one that has finished.
+# A younger job without a marker may not be stored yet; an older one has finished.
 _STORED_WITHIN_SECONDS = 30.0
 
 
@@ -18,11 +18,11 @@ class UnfinishedJobs:
         self._volume = volume
 
     def admit(self, key_id: str, marker: str, most: int) -> bool:
-        """Count a job that is about to be stored; False where its key has `most` others without a result."""
+        """Count a job that is about to be stored. False if its key has `most` other unfinished jobs."""
         return self._shared.ask(lambda counts: self._has_room(counts, f"jobs:{key_id}", marker, most))
 
     def _has_room(self, counts: Counts, name: str, marker: str, most: int) -> bool:
-        """The set is looked through, for jobs that have finished, only where it is full."""
+        """Finished jobs are removed from the set only when it is full."""
         if counts.insert(name, {marker}) <= most:
             return True
         standing = {entry.name for entry in os.scandir(self._volume.open)}

@@ -1,7 +1,7 @@
-"""What is answered while the volume is away.
+"""The answers while the volume is unavailable.
 
-Nothing from the empty folder in the place of a volume that is not mounted: 503, not 404 for each job. While a bucket
-does not answer, what only reads is answered from the folder that stands for it, with a header that says so.
+If the volume is not mounted, its folder is empty: then the answer is 503, not 404 for every job. While a bucket does
+not answer, requests that only read are answered from this machine's copy of it, with a header that says so.
 """
 
 from flask import Flask, Response, g, request
@@ -14,13 +14,13 @@ _WORDS = "the bucket that holds the volume does not answer"
 _WITHOUT_VOLUME = frozenset({"/healthz", "/readyz", "/limits", "/openapi.json", "/docs", "/schema/job.json"})
 _FILES = "/page/static/"
 _READS = frozenset({"GET", "HEAD"})
-# A replay reads; sessions, keys and webhooks are in the data folder of this machine.
+# A replay only reads. Sessions, keys and webhooks are in the state folder of this machine.
 _READ_ENDING = "/replay"
-_OF_THE_DATA_FOLDER = ("/page/", "/keys", "/webhooks")
+_OF_STATE_FOLDER = ("/page/", "/keys", "/webhooks")
 
 
 def install(app: Flask) -> None:
-    """Look for the volume before each request that needs it, also before its API key is looked up."""
+    """Check the volume before each request that needs it, also before the lookup of its API key."""
     app.before_request(_check)
     app.after_request(_mark)
 
@@ -41,7 +41,7 @@ def _check() -> None:
 
 def _only_reads() -> bool:
     is_read = request.method in _READS or request.path.endswith(_READ_ENDING)
-    return is_read or request.path.startswith(_OF_THE_DATA_FOLDER)
+    return is_read or request.path.startswith(_OF_STATE_FOLDER)
 
 
 def _mark(response: Response) -> Response:

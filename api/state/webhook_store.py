@@ -1,9 +1,9 @@
-"""Webhooks, in FITSTOP_STATE_FOLDER: they hold secrets, and no worker mounts that folder.
+"""Webhooks, in FITSTOP_STATE_FOLDER, which no worker mounts, because they contain secrets.
 
-webhooks/<webhook id>/webhook.json      what is sent where: written once
-webhooks/<webhook id>/deliveries.jsonl  what was sent and is to be sent (api.state.deliveries); by the sender alone
-webhooks/<webhook id>/tests/            tests that somebody asked for and that the sender has not taken over yet
-webhooks/settled, lock, senders/        of the sender (api.webhooks.sender)
+webhooks/<webhook id>/webhook.json      the address and the events: written once
+webhooks/<webhook id>/deliveries.jsonl  the deliveries (api.state.deliveries); only the sender writes
+webhooks/<webhook id>/tests/            requested tests that the sender has not read yet
+webhooks/settled, lock, senders/        files of the sender (api.webhooks.sender)
 """
 
 import logging
@@ -43,7 +43,7 @@ WebhookKind = Literal["webhook", "apprise"]
 
 WEBHOOK_ID_PATTERN = r"^webhook_[a-z0-9]{12}$"
 MOST_TESTS = 10
-# A sender shows itself every second.
+# A sender that works has shown itself in this time; it does so every second.
 SENDER_SECONDS = 30
 
 _ID = re.compile(WEBHOOK_ID_PATTERN[1:-1])
@@ -55,9 +55,9 @@ log = logging.getLogger(__name__)
 
 
 class WebhookRecord(Document):
-    """`webhook.json`. `shown` is the address without its secrets; `secret` signs, and an Apprise address has none.
+    """`webhook.json`. `shown` is the address without its secrets. `secret` is the signing key; None with Apprise.
 
-    `since_ns`: nothing that happened before it is sent. It is a moment of the volume's clock, in nanoseconds.
+    `since_ns`: earlier events are not sent. It is a time of the volume's clock, in nanoseconds.
     """
 
     id: str
@@ -75,7 +75,7 @@ class WebhookRecord(Document):
 
     @field_serializer("address", "secret", when_used="json")
     def _store_secret(self, value: SecretStr | None) -> str | None:
-        """Only the file holds it."""
+        """Write the secret to the file; everywhere else it stays hidden."""
         return None if value is None else value.get_secret_value()
 
 
@@ -89,40 +89,40 @@ class TestRequest(Document):
 
 
 class WebhookStore:
-    """All webhooks. Makes its folder; raises OSError where it cannot."""
+    """The store of all webhooks. Creates its folder; raises OSError if it cannot."""
 
     def __init__(self, state_folder: Path) -> None:
         self.folder = state_folder / "webhooks"
         make_folder(self.folder)
 
     def create(self, record: WebhookRecord) -> None:
-        """Store a new webhook. The sender knows it when this returns."""
+        """Store a new webhook. The sender can see it when this returns."""
         folder = self.place(record.id)
         make_folder(folder / _TESTS)
         if not create_file(folder / _DOCUMENT, encode(record.model_dump(mode="json"))):
             raise FileExistsError(f"two webhooks of one id: {record.id}")
 
     def find(self, webhook_id: str) -> WebhookRecord | None:
-        """The webhook with that id; None for everything else. One that cannot be read is logged."""
+        """The webhook with this id; None if there is none, or if it cannot be read, which is logged."""
         if _ID.fullmatch(webhook_id) is None:
             return None
         try:
             return read_document(self.place(webhook_id) / _DOCUMENT, WebhookRecord)
         except UnusableDocument as error:
-            _log_once(f"{webhook_id} is passed over: {error}")
+            _log_once(f"{webhook_id} is ignored: {error}")
             return None
 
     def all(self) -> list[WebhookRecord]:
-        """Every webhook, newest first."""
+        """All webhooks, newest first."""
         found = (self.find(path.name) for path in self.folder.iterdir())
         return sorted((one for one in found if one is not None), key=_age, reverse=True)
 
-    def exist(self) -> bool:
-        """Whether there is a webhook of any project; by the names of folders alone."""
+    def has_any(self) -> bool:
+        """Whether there is a webhook of any project. Reads only the names of folders."""
         return any(_ID.fullmatch(path.name) for path in self.folder.iterdir())
 
     def show_sender(self) -> None:
-        """Show that the sender of this host works: a file whose time is now."""
+        """Show that the sender of this host works: set the time of its file to now."""
         make_folder(self.folder / _SENDERS)
         (self.folder / _SENDERS / socket.gethostname()).touch()
 
@@ -133,37 +133,37 @@ class WebhookStore:
         return any(time.time() - moment < SENDER_SECONDS for moment in shown)
 
     def delete(self, webhook_id: str) -> bool:
-        """Make a webhook not exist any more, at once and whole; False where there is none."""
-        grave = self.folder / f".{webhook_id}-{secrets.token_hex(6)}.tmp"
+        """Delete a webhook in one step. False if there is none."""
+        trash = self.folder / f".{webhook_id}-{secrets.token_hex(6)}.tmp"
         try:
-            self.place(webhook_id).rename(grave)
+            self.place(webhook_id).rename(trash)
         except FileNotFoundError:
             return False
         sync_folder(self.folder)
-        shutil.rmtree(grave, ignore_errors=True)
+        shutil.rmtree(trash, ignore_errors=True)
         return True
 
     def place(self, webhook_id: str) -> Path:
-        """The folder of a webhook, whose id has been checked by then."""
+        """The folder of a webhook. The caller has checked the id."""
         return self.folder / webhook_id
 
-    def ask_test(self, webhook_id: str) -> TestRequest:
-        """Ask the sender for a test. Raises Conflict while it has not taken over earlier ones."""
+    def request_test(self, webhook_id: str) -> TestRequest:
+        """Request a test from the sender. Raises Conflict while MOST_TESTS earlier ones wait for it."""
         if len(list(self.tests(webhook_id))) >= MOST_TESTS:
-            raise Conflict(f"{MOST_TESTS} tests of this webhook wait for the sender; see whether it runs")
+            raise Conflict(f"{MOST_TESTS} tests of this webhook wait for the sender; check whether it runs")
         asked = TestRequest(id=f"test_{secrets.token_hex(8)}", requested_at=utc_now())
         create_file(self._test_file(webhook_id, asked.id), encode(asked.model_dump(mode="json")))
         return asked
 
     def tests(self, webhook_id: str) -> Iterator[TestRequest]:
-        """The tests that the sender has not taken over, oldest first."""
+        """The tests that the sender has not read yet, oldest first."""
         folder = self.place(webhook_id) / _TESTS
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         found = [read_document(folder / name, TestRequest) for name in names if _TEST_ID.fullmatch(name)]
         yield from sorted((one for one in found if one is not None), key=lambda one: (one.requested_at, one.id))
 
     def end_test(self, webhook_id: str, test_id: str) -> None:
-        """Remove a test that the sender has taken over."""
+        """Remove a test that the sender has read."""
         self._test_file(webhook_id, test_id).unlink(missing_ok=True)
 
     def _test_file(self, webhook_id: str, test_id: str) -> Path:
@@ -171,12 +171,12 @@ class WebhookStore:
 
 
 def new_webhook_id() -> str:
-    """An id that no other webhook has."""
+    """A new random id."""
     return f"webhook_{''.join(secrets.choice(_LETTERS) for _ in range(12))}"
 
 
 def volume_now(volume: Volume) -> int:
-    """This moment by the volume's clock, in nanoseconds: files' times are compared with it. Raises OSError."""
+    """The time of the volume's clock in nanoseconds, for comparison with times of its files. Raises OSError."""
     probe = volume.deleted / f"clock-{secrets.token_hex(6)}"
     probe.mkdir()
     try:
@@ -187,7 +187,7 @@ def volume_now(volume: Volume) -> int:
 
 @lru_cache(maxsize=1000)
 def _log_once(problem: str) -> None:
-    """Not at each look at the webhooks, which are looked at every second."""
+    """Log a problem once, not every second, at each look at the webhooks."""
     log.error("%s", problem)
 
 

@@ -140,7 +140,7 @@ def delete(webhook_id: str) -> tuple[str, int]:
 def test(webhook_id: str) -> Response:
     """Send a message of type `test`. GET /webhooks/{id} shows whether it was delivered."""
     no_query()
-    asked = service().webhooks.ask_test(find_webhook(webhook_id).id)
+    asked = service().webhooks.request_test(find_webhook(webhook_id).id)
     return json_response(_waiting_test(asked.id, asked.requested_at), 202)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from api.auth.access import scope_of
 from api.document.openapi import routes
-from api.state.index import Behind
+from api.state.index import IndexNotReady
 from api.state.service import Service
 from api.state.webhook_store import new_webhook_id
 from shared.ids import new_job_id, new_sweep_id
@@ -328,7 +328,7 @@ def test_lists_and_counts_do_not_change_with_what_another_project_does(world):
 
 def test_lists_keep_to_the_project_while_the_index_is_made(world, monkeypatch):
     def fall_behind():
-        raise Behind
+        raise IndexNotReady
 
     monkeypatch.setattr(Service.of(world.app).index, "catch_up", fall_behind)
     for rule in sorted(rule for (_, rule), kind in ROUTES.items() if kind == LIST):

@@ -120,7 +120,7 @@ def test_a_job_that_is_deleted_between_two_pages_loses_no_other(client, jobs):
 
 def test_without_an_index_an_order_is_refused_until_there_is_one(client, jobs, monkeypatch):
     def behind(_self):
-        raise index.Behind
+        raise index.IndexNotReady
 
     monkeypatch.setattr(index.JobIndex, "catch_up", behind)
     answer = client.get("/jobs?sort=name")

@@ -80,7 +80,7 @@ def test_trials_are_listed_by_themselves_or_left_out(client, volume, new_job, mo
 
 def refuse():
     """As an index that is being made."""
-    raise index.Behind
+    raise index.IndexNotReady
 
 
 @pytest.mark.parametrize(

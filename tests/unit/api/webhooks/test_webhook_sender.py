@@ -135,11 +135,11 @@ def test_deleted_and_damaged_jobs_and_webhooks_stop_nothing(run_until, store, vo
 def test_a_test_is_sent_when_somebody_asks_and_is_tried_once(run_until, store, volume, grades, new_job):
     with Receiver(lambda number: 204 if number == 0 else 500) as receiver:
         webhook = put_webhook(store, address=receiver.url)
-        asked = store.ask_test(webhook.id)
+        asked = store.request_test(webhook.id)
         run_until(lambda: receiver.types() == ["test"])
         assert receiver.accepted[0]["webhook-id"] == asked.id
         assert list(store.tests(webhook.id)) == []
-        second = store.ask_test(webhook.id)
+        second = store.request_test(webhook.id)
 
         def status():
             return {one.id: one.status for one in last_deliveries(store.place(webhook.id))}.get(second.id)
