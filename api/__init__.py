@@ -57,7 +57,7 @@ def create_app(settings: "Settings") -> "Flask":
     app = Flask("api", static_folder=None, template_folder="page/templates")
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    # Nothing of ours is a coroutine: Flask need not look at each function that it calls, many times in each request.
+    # No function of the API is a coroutine, so Flask does not have to check each one that it calls in a request.
     app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     Service.attach(app, settings)
     histories.install(app)
@@ -157,7 +157,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/page/sweeps/new", "page", page.new_sweep),
         ("GET", "/page/sweeps/<sweep_id>", "page", page.sweep),
         ("GET", "/page/webhooks", "page", page.webhooks),
-        # A person who signs in has shown no key yet; the files hold nothing that is not in the package.
+        # A person who logs in has no session yet. The static files contain only what is in the package.
         ("GET", "/page/sign-in", "public", page.show_sign_in),
         ("POST", "/page/sign-in", "public", page.sign_in),
         ("POST", "/page/sign-out", "public", page.sign_out),

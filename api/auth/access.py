@@ -29,7 +29,7 @@ _KEY = "fitstop_scopes"
 _REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "shared": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "send `Authorization: Bearer <key>`"
-# Above this nothing is a key, and nothing is hashed.
+# A longer text is no key and is not hashed.
 _MOST_CHARACTERS = 512
 
 
@@ -90,7 +90,7 @@ def may_run_code() -> bool:
 
 
 def _check() -> Response | None:
-    # Only those who have a key see that nobody serves a path.
+    # An unknown path is 404 only with a key; without one it is 401, like every other path.
     needed: RouteScope = scope_of(current_app, request.endpoint) if request.endpoint else "read"
     if needed == "public":
         return None
@@ -101,7 +101,7 @@ def _check() -> Response | None:
     is_session = "Authorization" not in request.headers
     known = _find_session_key() if is_session else _find_key()
     if known is None:
-        # A volume that is away knows no key.
+        # If the volume is missing, report that rather than a missing key.
         service().volume.identity.check()
         return _redirect_to_sign_in() if needed == "page" else _refuse()
     g.caller = Caller(known.id, known.scope, known.project, is_session)
@@ -125,7 +125,7 @@ def _find_shared() -> Caller | None:
 
 
 def _find_session_key() -> KnownKey | None:
-    """The key of the browser's session. A write by it comes from our own page or is refused."""
+    """The key of the browser's session. Raises HttpProblem 403 for a write that another site's page sent."""
     known = _find_by_cookie()
     if known is not None and request.method not in _SAFE_METHODS:
         check_origin()

@@ -12,7 +12,7 @@ from flask import Response, request
 from api.http.problems import HttpProblem
 from api.state.sessions import SECONDS
 
-# Under https: a browser takes it from this host alone, and from no other of its domain.
+# With this prefix, a browser accepts the cookie only over https and only from this host, not from others of its domain.
 _HOST = "__Host-"
 
 
@@ -22,7 +22,7 @@ def read_secret() -> str | None:
     return secret if secret is not None or request.is_secure else request.cookies.get(_name())
 
 
-def give(response: Response, secret: str) -> None:
+def set_cookie(response: Response, secret: str) -> None:
     """Set the cookie with a session's secret, for the lifetime of the session."""
     name = _HOST + _name() if _is_https() else _name()
     response.set_cookie(
@@ -30,7 +30,7 @@ def give(response: Response, secret: str) -> None:
     )
 
 
-def take_away(response: Response) -> None:
+def remove_cookie(response: Response) -> None:
     """Remove the cookie."""
     response.delete_cookie(_name(), path="/", secure=_is_https(), httponly=True, samesite="Strict")
     if _is_https():
@@ -40,7 +40,7 @@ def take_away(response: Response) -> None:
 def check_origin() -> None:
     """Raise HttpProblem 403 unless our own page has sent the request.
 
-    Browsers say it in Sec-Fetch-Site, which no script can set; older ones, and all on plain HTTP, in Origin.
+    Browsers report it in Sec-Fetch-Site, which no script can set. Older browsers, and all on plain HTTP, use Origin.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if (origin is None and site is None) or not (site in {None, "same-origin"} and origin in {None, *_own_origins()}):

@@ -1,7 +1,7 @@
-"""Access by project:
+"""Access by project.
 
-a request reaches the jobs and datasets of its key's project. A key of scope `admin` reaches all projects. Objects of
-another project answer exactly like missing ones.
+A request reaches the jobs and datasets of its key's project. A key of scope `admin` reaches all projects. For an object
+of another project, the answer is exactly that for a missing one.
 """
 
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def find_upload(dataset_id: str, upload_id: str) -> PartialUpload:
 
 
 def find_known_dataset(dataset_id: str) -> KnownDataset | None:
-    """The same from the cache, with its rows."""
+    """A dataset that the caller reaches, from the cache, with its rows; None for every other id."""
     known = _if_reached(dataset_id, service().datasets.find)
     return known if known is not None and reaches(known[0].project) else None
 
@@ -142,12 +142,12 @@ def is_program_id_taken(program_id: str) -> bool:
 
 
 def _if_reached(dataset_id: str, read: Callable[[str], _Read | None]) -> _Read | None:
-    """What `read` reads of a dataset."""
+    """The result of `read` for a dataset."""
     return _if_readable(lambda: read(dataset_id), lambda: service().volume.dataset_folder(dataset_id) / "dataset.json")
 
 
 def _if_readable(read: Callable[[], _Read | None], place: Callable[[], Path]) -> _Read | None:
-    """What `read` reads. A document that cannot be read is reported only to those who reach it."""
+    """The result of `read`. UnusableDocument is raised only for a caller who reaches the document; None for others."""
     try:
         return read()
     except UnusableDocument:

@@ -26,12 +26,12 @@ MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400
 
 _USED = "keys-used"
-# The time at which a key was last used is coarse: to the minute.
+# The time of a key's last use is stored at most once in this time.
 _USED_SECONDS = 60.0
 _JOBS_RETRY_SECONDS = 30
 _UPLOADS_RETRY_SECONDS = 10
 _STREAMS_RETRY_SECONDS = 5
-# What an API that was killed never gives back.
+# After this time an upload no longer counts: an API that was killed does not release it.
 _UPLOAD_SECONDS = 3600.0
 
 
@@ -49,13 +49,13 @@ class Window:
 def install(app: Flask) -> None:
     """Count each request of a key before its view runs, and report the remaining quota in its answer."""
     app.before_request(_count_request)
-    app.after_request(_tell)
+    app.after_request(_add_quota_headers)
 
 
 def admit_job(record: JobRecord) -> None:
     """Count a job before it is stored. Raises HttpProblem 429 if its key has too many unfinished jobs.
 
-    A few concurrent posts may exceed it: a job that is being stored has no marker yet.
+    A few concurrent posts may exceed the maximum: a job that is being stored has no marker yet.
     """
     most = service().settings.max_unfinished_jobs
     marker = OpenJob.of(record).name
@@ -69,8 +69,8 @@ def admit_job(record: JobRecord) -> None:
 
 
 @contextmanager
-def uploading() -> Iterator[None]:
-    """One upload of the caller's key, from before its first byte. Raises HttpProblem 429."""
+def count_upload() -> Iterator[None]:
+    """Count the block as an upload of the caller's key, and its bytes. Raises HttpProblem 429 before the first byte."""
     settings, counts, key_id = service().settings, service().counts, caller().key_id
     _check_bytes(request.content_length or 1)
     name, token = f"uploads:{key_id}", secrets.token_hex(8)
@@ -93,22 +93,22 @@ def take_stream() -> Callable[[], None]:
 
     A link to a job gets none, since many people may have it.
     """
-    held, key_id = service(), caller().key_id
+    current, key_id = service(), caller().key_id
     if caller().is_shared:
         detail = "a link to a job has no event stream; poll as JSON instead"
         raise HttpProblem(429, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
-    if not held.streams_of_keys.take(key_id):
-        most = held.settings.streams_per_key
+    if not current.streams_of_keys.take(key_id):
+        most = current.settings.streams_per_key
         detail = f"this key has {most} event streams, the maximum; close some, or poll as JSON instead"
         raise HttpProblem(429, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
-    if not held.streams.acquire(blocking=False):
-        held.streams_of_keys.release(key_id)
+    if not current.streams.acquire(blocking=False):
+        current.streams_of_keys.release(key_id)
         detail = "all event streams are in use; poll as JSON instead"
         raise HttpProblem(503, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
 
     def release() -> None:
-        held.streams.release()
-        held.streams_of_keys.release(key_id)
+        current.streams.release()
+        current.streams_of_keys.release(key_id)
 
     return release
 
@@ -116,15 +116,15 @@ def take_stream() -> Callable[[], None]:
 @contextmanager
 def costly_read() -> Iterator[None]:
     """Count an expensive read of the caller's key. Raises HttpProblem 429 if the key has too many at once."""
-    held, key_id = service(), caller().key_id
-    if not held.costly_of_keys.take(key_id):
-        most = held.settings.costly_reads_per_key
+    current, key_id = service(), caller().key_id
+    if not current.costly_of_keys.take(key_id):
+        most = current.settings.costly_reads_per_key
         detail = f"this key has {most} costly requests in progress, the maximum; wait for one to finish"
         raise HttpProblem(429, "too_many_costly_reads", detail, retry_after=1)
     try:
         yield
     finally:
-        held.costly_of_keys.release(key_id)
+        current.costly_of_keys.release(key_id)
 
 
 def last_used() -> dict[str, str]:
@@ -173,7 +173,7 @@ def _check_window(window: Window, code: str, detail: str) -> None:
         raise HttpProblem(429, code, detail, retry_after=math.ceil(window.resets_in) or 1)
 
 
-def _tell(response: Response) -> Response:
+def _add_quota_headers(response: Response) -> Response:
     windows: list[Window] = list(g.get("windows", {}).values())
     if windows:
         response.headers["RateLimit-Policy"] = ", ".join(_policy(one) for one in windows)

@@ -41,7 +41,7 @@ def check_request(upload_id: str, is_taken: Callable[[str], bool], *, is_id: boo
     if request.mimetype == "multipart/form-data":
         raise HttpProblem(415, "form", "send the file itself as the body, not a form: curl -T FILE")
     if "Content-Range" in request.headers:
-        # RFC 9110, 14.4: a part must not be taken for the whole.
+        # RFC 9110, 14.4: a part must not be stored as the whole file.
         detail = "received Content-Range, expected the whole file; /datasets/{id}/uploads/{id} takes a file in parts"
         raise HttpProblem(400, "partial_upload", detail)
     if is_taken(upload_id):
@@ -127,7 +127,7 @@ def _sweep_record(folder: SweepFolder) -> SweepRecord | None:
 
 
 def _open_record(marker: OpenJob) -> JobRecord | None:
-    """The record of a job that has no result yet; a damaged one never reads what it names."""
+    """The record of a job that has no result yet; None for a damaged one, which will use no upload."""
     folder = service().volume.job_folder(marker.job_id)
     try:
         return None if folder.result_file.exists() else folder.record()

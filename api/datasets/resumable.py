@@ -18,7 +18,7 @@ from flask import Response, request
 from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_dataset, find_upload, is_taken
-from api.auth.quotas import uploading
+from api.auth.quotas import count_upload
 from api.auth.uploads import check_request
 from api.datasets.file_formats import HEAD_BYTES, Format, format_of
 from api.datasets.upload import Upload, most_bytes, most_of_all
@@ -143,7 +143,7 @@ def append(dataset_id: str, upload_id: str) -> Answered:
         raise HttpProblem(415, "not_a_part", detail)
     offset, is_last = _read_number("Upload-Offset"), _read_complete()
     digest = _read_digest() if is_last else ""
-    with uploading(), upload.open() as file:
+    with count_upload(), upload.open() as file:
         if offset != upload.offset:
             detail = f"received Upload-Offset: {offset}, expected {upload.offset}: continue there"
             raise HttpProblem(409, "wrong_offset", detail, headers={"Upload-Offset": str(upload.offset)})

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_dataset, is_taken, reaches, read_project
-from api.auth.quotas import uploading
+from api.auth.quotas import count_upload
 from api.auth.uploads import LIST_QUERY, check_request, read_listed, remove_unused, taken_id, unfinished_id
 from api.datasets.upload import Upload, receive
 from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
@@ -65,7 +65,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     is_repeated = find_dataset(dataset_id) is not None
     if not is_repeated:
         check_bytes(request.content_length or 0)
-    with uploading(), receive(service().volume.datasets, service().settings) as upload:
+    with count_upload(), receive(service().volume.datasets, service().settings) as upload:
         if not is_repeated:
             check_bytes(upload.bytes)
         return publish(upload, dataset_id, name, options)

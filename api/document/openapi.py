@@ -143,7 +143,7 @@ def _operation(one: Operation, references: dict[Any, Schema], scope: str, says: 
     entry: Schema = {
         "operationId": one.name,
         "tags": [one.tag],
-        "summary": one.says,
+        "summary": one.summary,
         "description": says,
         "parameters": [*_parameters("query", one.query), *_parameters("header", one.headers)],
         "responses": _responses(one, references, is_public=scope == "public"),
@@ -179,7 +179,7 @@ def _responses(one: Operation, references: dict[Any, Schema], *, is_public: bool
 
 
 def _answer(answer: Answer, references: dict[Any, Schema]) -> Schema:
-    entry: Schema = {"description": answer.says}
+    entry: Schema = {"description": answer.description}
     if answer.content:
         entry["content"] = _content(answer.content, references)
     if answer.headers:

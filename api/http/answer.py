@@ -1,4 +1,4 @@
-"""How an answer is sent."""
+"""Answers in JSON."""
 
 from flask import Response
 from pydantic import BaseModel
@@ -11,5 +11,5 @@ def as_content(shape: BaseModel) -> bytes:
 
 
 def json_response(shape: BaseModel, status: int = 200) -> Response:
-    """An answer of this shape."""
+    """A response with the fields of `shape` as JSON."""
     return Response(as_content(shape), status, content_type="application/json")

@@ -7,7 +7,7 @@ from flask import g, request
 from api.http.problems import HttpProblem
 
 PIECE_BYTES = 64 * 1024
-# Time that a client has for each piece: 2 KiB in a second are enough.
+# Seconds that a client has to send each piece of 64 KiB: about 2 KiB per second.
 PIECE_SECONDS = 30.0
 
 
@@ -19,7 +19,7 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
     """
     _refuse_encoded()
     announced = request.content_length
-    # Only a body with a length is received before it takes a thread.
+    # Only a body with a length is received before its request occupies a thread.
     if announced is None and "caller" not in g:
         raise HttpProblem(411, "length_required", "send the body with its Content-Length, not in chunks")
     check_size(announced or 0, most_bytes)
@@ -52,7 +52,7 @@ def _receive(size: int) -> bytes:
 
 
 def check_size(size: int, most_bytes: int) -> None:
-    """Raises HttpProblem 413 for a body that is larger than it may be."""
+    """Raise HttpProblem 413 for a body of more than `most_bytes`."""
     if size > most_bytes:
         raise HttpProblem(413, "too_large", f"the body is larger than {most_bytes} bytes, the maximum")
 

@@ -12,8 +12,9 @@ from flask import Flask, Response, g, request
 
 from shared.api_key import without_keys
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# What a browser may do with an answer: nothing, unless a page says more of itself. No origin but ours may read it.
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# A browser may load nothing for an answer and show it in no frame, unless the answer sets its own policy. No other
+# origin may read it.
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -27,21 +28,21 @@ log = logging.getLogger(__name__)
 
 
 def install(app: Flask) -> None:
-    """Name each request before its view runs; mark and log its answer."""
-    app.before_request(_begin)
-    app.after_request(_mark)
+    """Start a clock for each request; add the headers to its answer, and log it."""
+    app.before_request(_start_clock)
+    app.after_request(_finish)
 
 
 def request_id() -> str:
-    """The id of the request that is being answered: the client's own where it sent a sane one."""
+    """The id of the current request: the client's `X-Request-Id` where that is valid, else a new one."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-Id", "")
-        g.request_id = sent if _SANE_ID.fullmatch(sent) else _IDS.new()
+        g.request_id = sent if _VALID_ID.fullmatch(sent) else _IDS.new()
     return str(g.request_id)
 
 
 class _RequestIds:
-    """Ids that no two requests share: what is random is asked of the system once, not under a lock for each request."""
+    """Unique ids: a random part per process and a counter. The system gives random bytes under a lock, so once only."""
 
     def __init__(self) -> None:
         self.renew()
@@ -55,19 +56,19 @@ class _RequestIds:
 
 
 _IDS = _RequestIds()
-# Two processes that were forked from one would name their requests alike.
+# Otherwise two processes that are forked from one would give the same ids.
 os.register_at_fork(after_in_child=_IDS.renew)
 
 
-def _begin() -> None:
+def _start_clock() -> None:
     g.started = time.monotonic()
 
 
-def _mark(response: Response) -> Response:
-    said = {name.lower() for name, _ in response.headers}
+def _finish(response: Response) -> Response:
+    present = {name.lower() for name, _ in response.headers}
     response.headers["X-Request-Id"] = request_id()
     for name, value in SAFE_HEADERS.items():
-        if name.lower() not in said:
+        if name.lower() not in present:
             response.headers.add(name, value)
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -79,15 +80,15 @@ def _mark(response: Response) -> Response:
 
 
 def _shown_path() -> str:
-    """A client chooses how long a path is, and JSON makes six characters of one that is no text."""
+    """The path, shortened: a client chooses its length, and in JSON a character can take six."""
     if len(request.path) <= _MOST_PATH:
         return request.path
-    # Half a key would not be taken for one.
+    # Remove keys first: half of a key would not be recognized as one.
     return without_keys(request.path)[: _MOST_PATH - 1] + "…"
 
 
 def _facts(response: Response) -> dict[str, Any]:
-    """What the log says of a request beside its line; the query and the headers may hold secrets."""
+    """The fields of the log line. Not the query and the headers, which may contain secrets."""
     return {
         "request_id": request_id(),
         "method": request.method,

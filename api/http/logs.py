@@ -1,4 +1,4 @@
-"""The log: one JSON object per line on stderr, safe against any text of a client."""
+"""The log: one JSON object per line on stderr. No text of a client can forge a line or control a terminal."""
 
 import json
 import logging
@@ -10,10 +10,10 @@ from shared.times import utc_now
 
 
 class JsonLine(logging.Formatter):
-    """A record as one line of ASCII: JSON escapes each character that could begin a line, move a cursor or turn text.
+    """A record as one line of ASCII: JSON escapes line breaks, control characters and marks that turn the text around.
 
-    `extra={"facts": {...}}` stands beside the message. An API key that got into a record is cut down to its name, and
-    each of `secrets`, which have no form of their own, to asterisks.
+    The fields of `extra={"facts": {...}}` are added to the line. An API key in a record is shortened to its public
+    name. Each of `secrets`, which no pattern recognizes, is replaced by asterisks.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI description of a route, which stands above its view: query, body, answers and errors.
+"""The OpenAPI description of a route, written above its view: query, body, answers and errors.
 
 The view's docstring is the long description. `api.document.openapi` collects them; a test walks the route table so that
 no route is missing.
@@ -24,14 +24,14 @@ ERRORS = {
     405: "Method not allowed; `Allow` lists the allowed methods.",
     408: "The body was sent too slowly.",
     409: "Conflict with the current state of the resource.",
-    411: "Content-Length missing; without an API key a body needs it.",
+    411: "Content-Length missing; it is required for a body without an API key.",
     413: "The body is too large.",
     415: "Unsupported media type of the body.",
     414: "The address is longer than 8,190 bytes.",
     416: "Range outside the file.",
     422: "Invalid request; `errors` lists every problem.",
     429: "Limit of the API key or its project reached; `Retry-After` says when to try again.",
-    500: "Internal error; the log has it under the request's id.",
+    500: "Internal error; the log has the details under the request's id.",
     503: "Service unavailable; try again later.",
     507: "The volume is full; nothing was stored.",
 }
@@ -39,9 +39,9 @@ ERRORS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer that is no error: its media types, each with a model or a plain schema."""
+    """A successful answer: its media types, each with a model or a plain schema."""
 
-    says: str
+    description: str
     content: Content = field(default_factory=dict)
     headers: tuple[str, ...] = ()
     links: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Operation:
 
     name: str
     tag: str
-    says: str
+    summary: str
     answers: dict[int, Answer]
     query: dict[str, Schema] = field(default_factory=dict)
     headers: dict[str, Schema] = field(default_factory=dict)
@@ -65,11 +65,11 @@ class Operation:
 _OPERATIONS: dict[Callable[..., Any], Operation] = {}
 
 
-def operation(name: str, tag: str, says: str, answers: dict[int, Answer], **more: Any) -> Callable[[_View], _View]:
-    """Describe the view below; `more` are the other fields of `Operation`."""
+def operation(name: str, tag: str, summary: str, answers: dict[int, Answer], **more: Any) -> Callable[[_View], _View]:
+    """Decorate a view with its description; `more` are the other fields of `Operation`."""
 
     def describe(view: _View) -> _View:
-        _OPERATIONS[view] = Operation(name, tag, says, answers, **more)
+        _OPERATIONS[view] = Operation(name, tag, summary, answers, **more)
         return view
 
     return describe
@@ -80,24 +80,24 @@ def operation_of(view: Callable[..., Any]) -> Operation:
     return _OPERATIONS[view]
 
 
-def json_answer(says: str, model: type[BaseModel], **more: Any) -> Answer:
+def json_answer(description: str, model: type[BaseModel], **more: Any) -> Answer:
     """An answer in JSON; `more` are the other fields of `Answer`."""
-    return Answer(says, {JSON: model}, **more)
+    return Answer(description, {JSON: model}, **more)
 
 
-def integer(low: int, high: int, default: int | None = None, says: str = "") -> Schema:
+def integer(low: int, high: int, default: int | None = None, description: str = "") -> Schema:
     """The schema of a whole number."""
     schema: Schema = {"type": "integer", "minimum": low, "maximum": high}
-    return {**schema, **({"default": default} if default is not None else {}), "description": says}
+    return {**schema, **({"default": default} if default is not None else {}), "description": description}
 
 
-def text(says: str, **more: Any) -> Schema:
-    """The schema of a text; `more` are other words of JSON Schema."""
-    return {"type": "string", "description": says, **more}
+def text(description: str, **more: Any) -> Schema:
+    """The schema of a string; `more` are other keywords of JSON Schema."""
+    return {"type": "string", "description": description, **more}
 
 
 NOT_MODIFIED = Answer("Not modified.")
 # The errors of every route that takes a body.
 BODY_ERRORS = (400, 408, 413, 415)
-KNOWN = {"If-None-Match": text("ETag of the client's copy.")}
+IF_NONE_MATCH = {"If-None-Match": text("ETag of the client's copy.")}
 AFTER_JOB = text("Last id of the previous page.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$")

@@ -6,8 +6,8 @@
     ├── Conflict       409
     └── HttpProblem    the status it names: what only HTTP knows (sizes, media types, time-outs, too many streams)
 
-A full disk is 507, a volume that fails 503, and so is a document of the volume that a newer version wrote. What else
-is raised is 500 and logged with the request's id. No document holds a path or a traceback.
+A full volume is 507. A volume that fails is 503, and so is a document on it that a newer version has written. Any other
+exception is 500 and logged with the request's id. No problem document contains a path or a traceback.
 """
 
 import errno
@@ -29,7 +29,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 _UPGRADE_SECONDS = 60
 _NO_ANSWER = (
-    "the bucket that holds the volume does not answer; what was asked may have been done all the same: look, or repeat "
+    "the bucket that holds the volume does not answer; the request may still have taken effect: check, or repeat "
     "a post with its Idempotency-Key"
 )
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -62,7 +62,7 @@ class ProblemDocument(BaseModel):
 
 
 class HttpProblem(FitstopError):
-    """An error with a status of its own; `code` is the word for programs, `retry_after` is in seconds."""
+    """An error with an HTTP status; `code` is for programs, `retry_after` is in seconds."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class HttpProblem(FitstopError):
 
 
 def install(app: Flask) -> None:
-    """Translate everything that a view may raise."""
+    """Answer every exception of a view with a problem document."""
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(HttpProblem, _http_problem)
     app.register_error_handler(Refused, _refused)
@@ -88,20 +88,20 @@ def install(app: Flask) -> None:
     app.register_error_handler(Conflict, lambda error: document(409, error.code, str(error)))
     app.register_error_handler(UnusableDocument, _unusable)
     app.register_error_handler(OSError, _volume)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(Exception, _unexpected)
 
 
 def document(
     status: int, code: str, detail: str, *, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """One problem document. `detail` is Fitstop's own sentence, never the text of a foreign exception."""
+    """A response with one problem document. `detail` is Fitstop's own text, never that of a library's exception."""
     items = {"errors": [ProblemItem(**vars(one)) for one in errors]} if errors else {}
     content = document_content(status, code, detail, request_id(), **items)
     return Response(content, status, headers or {}, content_type=MEDIA_TYPE)
 
 
 def document_content(status: int, code: str, detail: str, request_id: str, **errors: list[ProblemItem]) -> str:
-    """The content of a problem document, which needs no application."""
+    """The JSON of a problem document; works outside of a Flask application, too."""
     shape = ProblemDocument(
         type=f"urn:fitstop:problem:{code}",
         title=HTTPStatus(status).phrase,
@@ -115,12 +115,12 @@ def document_content(status: int, code: str, detail: str, request_id: str, **err
 
 
 def code_of(status: int) -> str:
-    """The code of a problem that only its status names."""
+    """The code of a problem that has only a status: the status phrase in snake case."""
     return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
 
 
 def _http(error: HTTPException) -> Response:
-    """What Flask and Werkzeug raise; their headers say what a 405 allows and how long a 416's file is."""
+    """Answer an error of Flask or Werkzeug, with its headers: `Allow` for a 405, `Content-Range` for a 416."""
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     status = error.code or 500
     return document(status, code_of(status), error.description or HTTPStatus(status).description, headers=headers)
@@ -154,6 +154,6 @@ def _volume(error: OSError) -> Response:
     return document(503, "volume_unavailable", "the volume cannot be used now; try again later", headers=headers)
 
 
-def _unforeseen(error: Exception) -> Response:
-    log.error("unforeseen (request %s)", request_id(), exc_info=error)
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected error (request %s)", request_id(), exc_info=error)
     return document(500, "internal_error", "internal error; the log has the details under this request_id")

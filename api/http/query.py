@@ -15,10 +15,10 @@ _MOST_DIGITS = 18
 
 
 class Query:
-    """Reads parameters inside a `with`; its exit raises Refused with all problems."""
+    """A reader of parameters, for a `with` block. The end of the block raises Refused with all problems."""
 
     def __init__(self, *known: str, family: str | None = None) -> None:
-        """Take the parameters `known`, and those of one `family`: `metadata.NAME` takes every `metadata.…`."""
+        """Allow the parameters `known`, and those of one `family`: `metadata.NAME` allows every `metadata.…`."""
         prefix = family and family.rstrip(ascii_uppercase)
         others = [name for name in request.args if name not in known and not (prefix and name.startswith(prefix))]
         self._problems = [_unknown(name, (*known, family) if family else known) for name in others]
@@ -53,7 +53,7 @@ class Query:
         return self.parse(name, parse, default=False)
 
     def parse(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
-        """What `parse` makes of the one value, `default` where there is none; its ValueError says what it expects."""
+        """The parsed value, or `default` where there is none. A ValueError of `parse` says what it expects."""
         values = request.args.getlist(name)
         if len(values) > 1:
             self._refuse(name, "given more than once", "duplicate")
@@ -62,7 +62,7 @@ class Query:
         return self._attempt(name, parse, values[0], default)
 
     def parse_all(self, name: str, parse: Callable[[str], _Value]) -> list[_Value]:
-        """What `parse` makes of each value of a parameter that may be repeated; its ValueError says what it expects."""
+        """The parsed values of a parameter that may be repeated. A ValueError of `parse` says what it expects."""
         found = [self._attempt(name, parse, value, None) for value in request.args.getlist(name)]
         return [value for value in found if value is not None]
 
@@ -77,7 +77,7 @@ class Query:
         return frozenset(values)
 
     def family(self, prefix: str) -> tuple[tuple[str, str], ...]:
-        """The parameters that begin with `prefix`, as the rest of their name and their one value."""
+        """The parameters that begin with `prefix`: the rest of each name, and the value."""
         names = [name for name in request.args if name.startswith(prefix)]
         return tuple((name.removeprefix(prefix), self.parse(name, str, "")) for name in names)
 

@@ -1,7 +1,7 @@
 """The strict JSON body of a request: anything that two parsers could read differently is refused.
 
-400 for what is not JSON (RFC 8259), or has a name twice, a number that no double holds, or too many levels; 413 and
-415 by size and media type; 422 for JSON that is not an object or holds half a character.
+400 for a body that is not JSON (RFC 8259), or has a name twice, a number too large for a double, or too many levels.
+413 and 415 by size and media type. 422 for JSON that is not an object or contains a lone surrogate.
 """
 
 import json
@@ -19,11 +19,11 @@ from shared.validation import one_if_large
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _MOST_SHOWN = 60
-# The lists of a spec are of 4,096 columns at most. Each value may be wrong and have a problem of its own.
+# The lists of a spec have up to 4,096 columns. Each value may be wrong and get a problem of its own.
 MOST_VALUES = 16_384
-# A Keras model's own JSON has tens of thousands.
+# The JSON of a Keras model may have tens of thousands.
 _MOST_CONTAINERS = 65_536
-# For a body of a few settings.
+# Maximum for a body with a few settings.
 SMALL_BODY_BYTES = 16 * 1024
 # Up to here a double holds every whole number.
 _MOST_EXACT = 2**53
@@ -32,7 +32,7 @@ _MOST_EXACT = 2**53
 def read_object(most_bytes: int, most_depth: int, uncounted: tuple[str, ...] = ()) -> dict[str, Any]:
     """The request's body, a JSON object. Raises HttpProblem or Refused for everything else.
 
-    What stands at the place `uncounted` is not counted as values of the body.
+    The values below the path `uncounted` do not count toward the maximum of values.
     """
     if request.mimetype != "application/json":
         raise HttpProblem(415, "not_json", "send the body as Content-Type: application/json")
@@ -56,20 +56,20 @@ def parse_object(content: bytes, most_depth: int, uncounted: tuple[str, ...] = (
         place, count = _largest(document)
         detail = f"received {count} values, expected fewer: a body has at most {MOST_VALUES}"
         raise Refused([Problem(pointer(*place), detail, "too_many_values")])
-    # UTF-8 holds none: only an escape makes one.
-    broken = _half_characters(document, ()) if "\\u" in text else []
+    # UTF-8 cannot encode a lone surrogate: only an escape can make one.
+    broken = _find_lone_surrogates(document, ()) if "\\u" in text else []
     if broken:
         raise Refused(at_most_shown(broken))
     return document
 
 
 def without_strings(text: str) -> str:
-    """A JSON text without its strings, so that what stands in them is not counted."""
+    """A JSON text without its strings, so that brackets and commas in them are not counted."""
     return _STRING.sub("", text)
 
 
 def depth(bare: str) -> int:
-    """How many levels of lists and objects a JSON text without its strings opens at most; nothing is parsed."""
+    """The number of nested lists and objects in a JSON text without its strings, found without parsing it."""
     deepest = level = 0
     for character in re.findall(r"[\[\]{}]", bare):
         level += 1 if character in "[{" else -1
@@ -106,7 +106,7 @@ def _finite(digits: str) -> float | int:
 
 
 def _whole(digits: str) -> int:
-    # Above 4300 digits int() refuses, and anything near that is no value of ours.
+    # int() refuses more than 4300 digits. No setting takes a number of 400.
     if len(digits) > 400:
         raise _bad(f"the number {_cut(digits)} is too large")
     return int(digits)
@@ -121,7 +121,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _count(value: Any, uncounted: tuple[str, ...], place: tuple[str | int, ...] = ()) -> int:
-    """The number of values in lists and objects, but for those at the place `uncounted`."""
+    """The number of values in lists and objects, without those below the path `uncounted`."""
     if not isinstance(value, dict | list) or (place and place == uncounted):
         return 0
     inner = value.items() if isinstance(value, dict) else enumerate(value)
@@ -135,16 +135,16 @@ def _largest(value: Any, place: tuple[str | int, ...] = ()) -> tuple[tuple[str |
     return max([(place, len(value)), *below], key=lambda found: found[1])
 
 
-def _half_characters(value: Any, place: tuple[str | int, ...]) -> list[Problem]:
-    """A problem for each text that holds a lone surrogate: it is no character and cannot be written."""
+def _find_lone_surrogates(value: Any, place: tuple[str | int, ...]) -> list[Problem]:
+    """A problem for each text with a lone surrogate: half of a character, which UTF-8 cannot encode."""
     if isinstance(value, str):
         return [] if _is_whole(value) else [Problem(_show(place), "holds a lone surrogate", "lone_surrogate")]
     if isinstance(value, list):
-        return [one for index, item in enumerate(value) for one in _half_characters(item, (*place, index))]
+        return [one for index, item in enumerate(value) for one in _find_lone_surrogates(item, (*place, index))]
     if isinstance(value, dict):
         names = [Problem(_show(place), "a name holds a lone surrogate", "lone_surrogate")]
         broken = [] if all(map(_is_whole, value)) else names
-        return broken + [one for name, item in value.items() for one in _half_characters(item, (*place, name))]
+        return broken + [one for name, item in value.items() for one in _find_lone_surrogates(item, (*place, name))]
     return []
 
 

@@ -10,7 +10,7 @@ from werkzeug.wsgi import wrap_file
 from api.auth.projects import find_job
 from api.http.answer import json_response
 from api.http.byte_range import with_plain_range
-from api.http.operation import KNOWN, NOT_MODIFIED, Answer, json_answer, operation, text
+from api.http.operation import IF_NONE_MATCH, NOT_MODIFIED, Answer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import no_query
 from api.jobs.report import checkpoint_report, kept_checkpoints
@@ -28,7 +28,7 @@ _FILE = {
     206: Answer("Part of the file.", {**_BYTES}, headers=(*_HEADERS, "Content-Range")),
     304: NOT_MODIFIED,
 }
-_RANGE = {**KNOWN, "Range": text("Range of bytes."), "If-Range": text("ETag of the ranged file.")}
+_RANGE = {**IF_NONE_MATCH, "Range": text("Range of bytes."), "If-Range": text("ETag of the ranged file.")}
 
 
 @operation(

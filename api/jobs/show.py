@@ -8,7 +8,7 @@ from flask import Response, request
 from api.auth.projects import find_job
 from api.auth.quotas import take_stream
 from api.http.answer import as_content
-from api.http.operation import KNOWN, NOT_MODIFIED, integer, json_answer, operation
+from api.http.operation import IF_NONE_MATCH, NOT_MODIFIED, integer, json_answer, operation
 from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.find import state_of
@@ -43,7 +43,7 @@ _NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided
     "Show a job, or wait for its next change",
     {200: json_answer("The job.", Job, headers=("ETag", "Retry-After")), 304: NOT_MODIFIED},
     query={"wait": integer(0, MOST_WAIT_SECONDS, 0, "Maximum number of seconds to wait for a change.")},
-    headers=KNOWN,
+    headers=IF_NONE_MATCH,
     errors=(404,),
 )
 def show(job_id: str) -> Response:

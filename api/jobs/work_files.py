@@ -17,7 +17,7 @@ from api.auth.projects import find_job
 from api.auth.quotas import costly_read
 from api.http.answer import json_response
 from api.http.byte_range import with_plain_range
-from api.http.operation import KNOWN, NOT_MODIFIED, Answer, json_answer, operation, text
+from api.http.operation import IF_NONE_MATCH, NOT_MODIFIED, Answer, json_answer, operation, text
 from api.http.query import no_query
 from api.shapes.jobs import JobFile, JobFiles
 from api.state.service import service
@@ -72,7 +72,7 @@ def show_all(job_id: str) -> Response:
         206: Answer("Part of the file.", {**_BYTES}, headers=(*_HEADERS, "Content-Range")),
         304: NOT_MODIFIED,
     },
-    headers={**KNOWN, "Range": text("Range of bytes."), "If-Range": text("ETag of the ranged file.")},
+    headers={**IF_NONE_MATCH, "Range": text("Range of bytes."), "If-Range": text("ETag of the ranged file.")},
     errors=(404, 414, 416),
 )
 def show(job_id: str, path: str) -> Response:

@@ -5,7 +5,7 @@ from flask import Response, request
 from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_weights, is_weights_id_taken, reaches
-from api.auth.quotas import uploading
+from api.auth.quotas import count_upload
 from api.auth.uploads import LIST_QUERY, check_request, read_page, remove_unused, taken_id, unfinished_id
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, json_answer, operation, text
@@ -49,7 +49,7 @@ def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     is_repeated = find_weights(weights_id) is not None
     if not is_repeated:
         check_bytes(request.content_length or 0)
-    with uploading(), receive(held.volume.datasets, held.settings) as upload:
+    with count_upload(), receive(held.volume.datasets, held.settings) as upload:
         if not is_repeated:
             check_bytes(upload.bytes)
         info, is_new = _keep(upload, weights_id, name)

@@ -18,7 +18,7 @@ from cachetools import LRUCache
 from flask import Flask, Response, current_app, request
 
 from api.http.answer import as_content
-from api.http.operation import KNOWN, NOT_MODIFIED, Schema, integer, json_answer, operation
+from api.http.operation import IF_NONE_MATCH, NOT_MODIFIED, Schema, integer, json_answer, operation
 from api.http.query import Query
 from api.insight.forecast import forecast_of
 from api.insight.spend import spend_now
@@ -103,7 +103,7 @@ def install(app: Flask) -> None:
     "List the jobs as the page shows them",
     {200: json_answer("One page.", RowPage, headers=("ETag",)), 304: NOT_MODIFIED},
     query={"limit": integer(1, 100, 50), "column": _COLUMN, **WANTED},
-    headers=KNOWN,
+    headers=IF_NONE_MATCH,
     errors=(503,),
 )
 def show() -> Response:

@@ -4,7 +4,7 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.auth.access import caller
-from api.auth.cookie import check_origin, give, read_secret, take_away
+from api.auth.cookie import check_origin, read_secret, remove_cookie, set_cookie
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, Answer, json_answer, operation
 from api.http.problems import HttpProblem
@@ -59,7 +59,7 @@ def sign_in() -> Response:
         raise _refusal(asked, known)
     key = SessionKey(id=known.id, name=known.name, scope=known.scope)
     response = json_response(Session(object="session", key=key, expires_at=time_in(SECONDS["session"])))
-    give(response, service().sessions.begin(known))
+    set_cookie(response, service().sessions.begin(known))
     return response
 
 
@@ -89,7 +89,7 @@ def sign_out() -> tuple[Response, int]:
         if key is not None:
             service().sessions.end_all(key.id)
     response = Response(status=204)
-    take_away(response)
+    remove_cookie(response)
     return response, 204
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flask import Response, request
 
-from api.http.operation import KNOWN, NOT_MODIFIED, Answer, operation
+from api.http.operation import IF_NONE_MATCH, NOT_MODIFIED, Answer, operation
 from shared.problems import NotFound
 
 FOLDER = Path(__file__).parent / "static"
@@ -18,13 +18,13 @@ _ANSWERS = {
 }
 
 
-@operation("showFile", "page", "Script or stylesheet of the page", _ANSWERS, headers=KNOWN, errors=(404,))
+@operation("showFile", "page", "Script or stylesheet of the page", _ANSWERS, headers=IF_NONE_MATCH, errors=(404,))
 def show_file(name: str) -> Response:
     """A script or stylesheet of the page."""
     return _serve(FOLDER, name)
 
 
-@operation("showVendoredFile", "page", "Third-party file of the page", _ANSWERS, headers=KNOWN, errors=(404,))
+@operation("showVendoredFile", "page", "Third-party file of the page", _ANSWERS, headers=IF_NONE_MATCH, errors=(404,))
 def show_vendored(name: str) -> Response:
     """A third-party file; its license lies beside it."""
     return _serve(FOLDER / "vendor", name)

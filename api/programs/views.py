@@ -8,7 +8,7 @@ from flask import Response, request
 from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_program, is_program_id_taken
-from api.auth.quotas import uploading
+from api.auth.quotas import count_upload
 from api.auth.uploads import LIST_QUERY, check_request, read_page, remove_unused, taken_id, unfinished_id
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, json_answer, operation, text
@@ -59,7 +59,7 @@ def take_in(program_id: str) -> tuple[Response, int, dict[str, str]]:
     check_request(program_id, is_program_id_taken, is_id=is_program_id(program_id))
     held = service()
     check_bytes(request.content_length or 0)
-    with uploading(), receive(held.volume.datasets, held.settings, name) as upload:
+    with count_upload(), receive(held.volume.datasets, held.settings, name) as upload:
         check_bytes(upload.bytes)
         info, is_new = _keep(upload, program_id)
     if is_new:

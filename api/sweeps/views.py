@@ -15,7 +15,17 @@ from api.auth.project_quotas import check_job
 from api.auth.projects import PROJECT, find_sweep, read_project
 from api.auth.quotas import costly_read
 from api.http.answer import as_content, json_response
-from api.http.operation import BODY_ERRORS, JSON, KNOWN, NOT_MODIFIED, Answer, integer, json_answer, operation, text
+from api.http.operation import (
+    BODY_ERRORS,
+    IF_NONE_MATCH,
+    JSON,
+    NOT_MODIFIED,
+    Answer,
+    integer,
+    json_answer,
+    operation,
+    text,
+)
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
 from api.jobs.end import cancel_job
@@ -114,7 +124,7 @@ def show_all() -> Response:
     "sweeps",
     "Show a sweep",
     {200: json_answer("The sweep.", Sweep, headers=("ETag",)), 304: NOT_MODIFIED},
-    headers=KNOWN,
+    headers=IF_NONE_MATCH,
     errors=(404,),
 )
 def show(sweep_id: str) -> Response:

@@ -58,7 +58,7 @@ def _check_header(form: Form, reading: Reading) -> None:
 def _check_rows(path: Path, form: Form, limits: Limits) -> None:
     """Every row has as many cells as the header, and the last quote is closed; all in one pass of little memory.
 
-    Behind the file's end stands a row of our own: an open quote would swallow it.
+    A row of our own is appended to the file: it would be part of a quoted cell that is never closed.
     """
     sentinel, ragged = secrets.token_hex(16), _Ragged(form)
     try:

@@ -20,7 +20,7 @@ from typing_extensions import Buffer
 
 from api.auth.projects import find_job
 from api.auth.quotas import costly_read
-from api.http.operation import KNOWN, NOT_MODIFIED, Answer, operation
+from api.http.operation import IF_NONE_MATCH, NOT_MODIFIED, Answer, operation
 from api.http.query import no_query
 from api.jobs.files import open_checkpoint, repr_digest, whole_rows
 from api.jobs.report import kept_checkpoints
@@ -60,7 +60,7 @@ class _Part:
         ),
         304: NOT_MODIFIED,
     },
-    headers=KNOWN,
+    headers=IF_NONE_MATCH,
     errors=(404,),
 )
 def bundle(job_id: str) -> Response:
