@@ -73,7 +73,7 @@ def create_app(settings: "Settings") -> "Flask":
 
     table: list[tuple[str, str, RouteScope, Callable[..., Any]]] = [
         ("GET", "/datasets", "read", datasets.show_all),
-        ("PUT", "/datasets/<dataset_id>", "write", datasets.take_in),
+        ("PUT", "/datasets/<dataset_id>", "write", datasets.put),
         ("GET", "/datasets/<dataset_id>", "read", datasets.show),
         ("DELETE", "/datasets/<dataset_id>", "write", datasets.delete),
         ("GET", "/datasets/<dataset_id>/images", "read", thumbnails.show_images),
@@ -82,11 +82,11 @@ def create_app(settings: "Settings") -> "Flask":
         ("PATCH", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.append),
         ("DELETE", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.cancel),
         ("GET", "/models", "read", models.show_all),
-        ("PUT", "/models/<weights_id>", "write", models.take_in),
+        ("PUT", "/models/<weights_id>", "write", models.put),
         ("GET", "/models/<weights_id>", "read", models.show),
         ("DELETE", "/models/<weights_id>", "write", models.delete),
         ("GET", "/programs", "read", programs.show_all),
-        ("PUT", "/programs/<program_id>", "code", programs.take_in),
+        ("PUT", "/programs/<program_id>", "code", programs.put),
         ("GET", "/programs/<program_id>", "read", programs.show),
         ("DELETE", "/programs/<program_id>", "code", programs.delete),
         ("POST", "/jobs", "write", post.submit),

@@ -33,9 +33,9 @@ def survey_archive(
 def survey_names(
     path: Path, kind: ArchiveFormat, limits: ArchiveLimits, wants_head: Callable[[str], bool] = lambda _name: False
 ) -> tuple[list[Entry], list[Problem]]:
-    """All files of the archive that can be taken, in its order, and the problems of the other entries.
+    """The accepted files of the archive, in its order, and the problems of the other entries.
 
-    Raises Refused above a limit and for an archive that is damaged.
+    Raises Refused above a limit and for a damaged archive.
     """
     survey = Survey(limits)
     read = zip_file.survey if kind == "zip" else tar_file.survey
@@ -44,5 +44,5 @@ def survey_names(
 
 
 def read_archive(path: Path, kind: ArchiveFormat, wanted: Callable[[str], bool]) -> Iterator[Content]:
-    """The wanted files of an archive that was surveyed, in its order. Each is valid until the next one is asked for."""
+    """The wanted files of an archive that was surveyed, in its order. Each is valid until the next one is requested."""
     return zip_file.read(path, wanted) if kind == "zip" else tar_file.read(path, wanted)

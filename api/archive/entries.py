@@ -1,4 +1,4 @@
-"""The entries of an archive, whatever its format: which are accepted, and the problem of each other one."""
+"""The checks of an archive's entries, for all formats: the accepted names, and the problems of the others."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from shared.problems import Problem, Refused, pointer
 from shared.spec import Text
 
-# The first bytes of a file that say what it is.
+# The number of first bytes that show the type of a file.
 HEAD_BYTES = 512
 _MOST_NAME = 1024
 _SHOWN_NAME = 120
@@ -20,7 +20,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """The maximum number of entries, and of bytes that all files have together once they are unpacked."""
+    """The maximum number of entries, and of bytes of all unpacked files together."""
 
     entries: int
     bytes: int
@@ -28,7 +28,7 @@ class ArchiveLimits:
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of an archive. `name` is its path with `/` between the folders; `head` its first bytes, if asked for."""
+    """One file of an archive. `name` is its path with `/` between the folders; `head` its first bytes, if requested."""
 
     name: str
     size: int
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Content:
-    """One file of an archive that can be read now: `read(size)` as a file's. Raises Refused where it is damaged."""
+    """One file of an archive that can be read now. `read(size)` reads as from a file; Refused if it is damaged."""
 
     name: str
     size: int
@@ -57,7 +57,7 @@ class Survey:
     _forms: dict[str, str] = field(default_factory=dict)
 
     def count(self, size: int) -> None:
-        """One more entry that opens to `size` bytes. Raises Refused above a limit: the rest is not looked at."""
+        """Count an entry of `size` unpacked bytes. Raises Refused above a limit, before further entries are read."""
         self.entries += 1
         if self.entries > self.limits.entries:
             detail = f"holds more than {self.limits.entries} entries, the maximum"
@@ -65,18 +65,18 @@ class Survey:
         self.count_bytes(size)
 
     def count_bytes(self, size: int) -> None:
-        """The archive opens to `size` bytes more. Raises Refused above the limit."""
+        """Count `size` unpacked bytes. Raises Refused above the limit."""
         self.bytes += size
         if self.bytes > self.limits.bytes:
             detail = f"unpacks to more than {self.limits.bytes} bytes, the maximum"
             raise Refused([Problem("#", detail, "too_many_bytes")])
 
     def take(self, raw_name: str, fault: str | None, *, is_folder: bool = False) -> str | None:
-        """The name of an entry without what is wrong with it, else None: `fault` or its name becomes a problem."""
+        """Return the clean name of an entry. None if it has a `fault` or a bad name, which is added to the problems."""
         name = clean_name(raw_name)
         fault = _name_fault(raw_name) or fault
         if fault is None and not is_folder:
-            fault = self._double(name) or self._lookalike(name)
+            fault = self._find_duplicate(name) or self._find_lookalike(name)
         if fault is not None:
             self.refuse(raw_name, fault)
             return None
@@ -86,13 +86,13 @@ class Survey:
         """Add a problem of one entry."""
         self.problems.append(Problem(pointer("files", show(name)), fault, "bad_entry"))
 
-    def _double(self, name: str) -> str | None:
+    def _find_duplicate(self, name: str) -> str | None:
         if name in self._names:
             return "is in the archive twice"
         self._names.add(name)
         return None
 
-    def _lookalike(self, name: str) -> str | None:
+    def _find_lookalike(self, name: str) -> str | None:
         """The problem of a name, or of one of its folders, that differs from another only by case or form."""
         for end in [at for at, letter in enumerate(name) if letter == "/"]:
             folder = name[:end]
@@ -115,7 +115,7 @@ def clean_name(name: str) -> str:
 
 
 def show(name: str) -> str:
-    """A name for a person: cut, and with escapes in place of what cannot be printed."""
+    """A name for a person: shortened, and with escapes for characters that cannot be printed."""
     cut = name if len(name) <= _SHOWN_NAME else name[:_SHOWN_NAME] + "…"
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in cut)
 

@@ -1,4 +1,4 @@
-"""Tar archives, plain or in gzip, read once from the beginning to the end each time."""
+"""Tar archives, plain or in gzip. Each pass reads the file once, from the beginning to the end."""
 
 import gzip
 import tarfile
@@ -14,7 +14,7 @@ _PIECE_BYTES = 1024**2
 
 
 def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iterator[Entry]:
-    """Check each entry, and yield the accepted files. Raises Refused for an archive that is damaged."""
+    """Check each entry, and yield the accepted files. Raises Refused for a damaged archive."""
     with _open(path) as archive:
         for member in _members(archive):
             found.count(max(member.size, 0))
@@ -50,9 +50,9 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             member = archive.next()
         if member is None:
             return
-        # Its list of all members would grow with the archive.
+        # Otherwise tarfile's list of all members grows with the archive.
         archive.members.clear()  # type: ignore[attr-defined]
-        # A negative size leads back to an earlier member, without end (CVE-2025-8194).
+        # A negative size leads back to an earlier member, in an endless loop (CVE-2025-8194).
         if member.size < 0 or archive.offset <= before:
             raise damage_refusal("the size of an entry is negative", member.name)
         before = archive.offset
@@ -70,7 +70,7 @@ def _fault(member: tarfile.TarInfo) -> str | None:
 
 
 def _check_end(archive: tarfile.TarFile, found: Survey) -> None:
-    """Raise Refused unless the archive ends as it must: tarfile takes a damaged header for the end."""
+    """Raise Refused unless the archive has its end marker: for tarfile, a damaged header is the end."""
     with _translate_errors():
         file = archive.fileobj
         assert file is not None
@@ -101,7 +101,7 @@ def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[int]
 
 @contextmanager
 def _translate_errors(name: str | None = None) -> Iterator[None]:
-    """A chain of headers that name headers ends in a RecursionError."""
+    """Raise Refused for errors of tarfile. A chain of headers that refer to headers causes a RecursionError."""
     try:
         yield
     except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Zip archives, judged by their central directory before anything is read."""
+"""Zip archives. The central directory is checked before any entry is read."""
 
 import stat
 import zipfile
@@ -29,9 +29,9 @@ def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iter
 
 
 def read(path: Path, wanted: Callable[[str], bool]) -> Iterator[Content]:
-    """The wanted files, in the order in which they lie in the archive."""
+    """The wanted files, in the order of the archive."""
     with _open(path) as archive:
-        # Its limits hold since the survey, and names are clean since then.
+        # The survey has checked the limits and the names.
         for info in _in_order(archive):
             name = clean_name(_name(info))
             if not info.is_dir() and wanted(name):
@@ -58,8 +58,8 @@ def _take(info: zipfile.ZipInfo, found: Survey) -> str | None:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """The name as it was stored. Some programs write UTF-8 and do not say so."""
-    # Not info.filename: what follows a NUL is cut off there.
+    """The stored name. Some programs write UTF-8 without setting its flag."""
+    # Not info.filename, which ends before a NUL.
     name = info.orig_filename
     if info.flag_bits & _UTF_8:
         return name
@@ -83,7 +83,7 @@ def _fault(info: zipfile.ZipInfo) -> str | None:
 
 
 def _refuse_overlaps(infos: list[zipfile.ZipInfo], found: Survey) -> None:
-    """A problem for each entry whose bytes are another's too: with this trick a small file unpacks to petabytes."""
+    """Add a problem for each entry that shares bytes with another: such a small archive can unpack to petabytes."""
     end = 0
     for info in infos:
         if info.header_offset < end:

@@ -1,4 +1,4 @@
-"""The format of an upload, by its first bytes and never by its name. Nothing is opened: some formats run code then."""
+"""The format of an upload, by its first bytes and never by its name. No file is opened: some formats can run code."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from api.http.problems import HttpProblem
 
 Format = Literal["csv", "parquet", "zip", "tar", "npz"]
 
-# So much of the beginning tells every format below.
+# The number of first bytes that is enough for every format below.
 HEAD_BYTES = 4096
 _PARQUET = b"PAR1"
 _REFUSED_FORMATS = {
@@ -45,7 +45,7 @@ _REFUSED_FORMATS = {
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 _TAR = (257, b"ustar")
 _TAR_BLOCK = 512
-# Of the first entry of a zip: its name's length is a number of two bytes.
+# In the first entry of a zip: the two bytes with the length of its name, and the offset of the name.
 _NAME_LENGTH, _NAME_START = slice(26, 28), 30
 _NPY = ".npy"
 # Zips of other programs, by the name of their first entry.
@@ -65,7 +65,7 @@ _JSON = re.compile(r"""\{\s*["'][^"'\n]*["']\s*:|\[\s*[\[{]|[\[{]\s*$""")
 
 
 def format_of(head: bytes) -> Format:
-    """What begins with `head`: Parquet, zip and tar by their magic numbers, CSV else. Raises HttpProblem 415.
+    """The format of a file that begins with `head`: by a magic number, otherwise CSV. Raises HttpProblem 415.
 
     A zip whose first entry is a `.npy` file is npz.
     """
@@ -90,7 +90,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 def _unpack(head: bytes) -> bytes:
-    """The first bytes inside gzip; none where it is damaged."""
+    """The first bytes of the unpacked data; empty if it is damaged."""
     try:
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, _TAR_BLOCK)
     except zlib.error:
@@ -120,7 +120,7 @@ def _name_text(head: bytes) -> str | None:
 
 
 def _is_json(text: str) -> bool:
-    """Whether a document or the first of JSON Lines stands there; a header may well begin with a bracket."""
+    """Whether the text begins as JSON or JSON Lines. A header of CSV may begin with a bracket, too."""
     if not text.startswith(("{", "[")):
         return False
     line = text.splitlines()[0]

@@ -130,9 +130,9 @@ def show(dataset_id: str, upload_id: str) -> Answered:
     errors=(*BODY_ERRORS, 404, 409, 507),
 )
 def append(dataset_id: str, upload_id: str) -> Answered:
-    """Append the body at `Upload-Offset`, which must be the current offset:
+    """Append the body at `Upload-Offset`. If that is not the current offset: 409.
 
-    otherwise 409. Bytes that arrive before a connection breaks are kept. With `Upload-Complete: ?1` the file is
+    Bytes that arrive before a connection breaks are kept. With `Upload-Complete: ?1` the file is
     compared with `Repr-Digest`, read and published as by PUT /datasets/{id}; the body may be empty. A refused file is
     removed.
     """
@@ -213,7 +213,7 @@ def _complete(upload: PartialUpload, sha256: str) -> Answered:
 
 
 def _find_format(upload: PartialUpload) -> Format:
-    """The format of the file by its beginning. One that cannot become a dataset ends the upload."""
+    """The format of the file by its first bytes. The upload is removed if the file cannot become a dataset."""
     with _remove_if_refused(upload), open_plain(upload.data) as file:
         found = format_of(file.read(HEAD_BYTES))
         check_size(upload.info.length, most_bytes(found, service().settings))
@@ -222,7 +222,7 @@ def _find_format(upload: PartialUpload) -> Format:
 
 @contextmanager
 def _remove_if_refused(upload: PartialUpload) -> Iterator[None]:
-    """Remove the upload where its file is refused: the same file would be refused again."""
+    """Remove the upload if the block refuses its file: the same file would be refused again."""
     try:
         yield
     except (Refused, Conflict):

@@ -22,9 +22,9 @@ from shared.parquet_files import open_parquet
 from shared.problems import NotFound
 
 _MOST, _USUAL = 100, 24
-# Above what ingest writes: 24 of each class, or one of each of 65,536 classes.
+# More than ingest writes: 24 rows for each class, or one for each of 65,536 classes.
 _MOST_ROWS = 100_000
-# Of one picture, or of its name.
+# Maximum size of one thumbnail, or of its name.
 _MOST_BYTES = 1024**2
 _TEXTS = ("path", "label", "split", "image", "type")
 
@@ -68,14 +68,14 @@ def _read(path: Path, name: str | None, limit: int) -> tuple[list[dict[str, Any]
 
 
 def _labels(file: Any) -> list[str]:
-    """The label of each row; those of one class are one object."""
+    """The label of each row. Rows of one class share one string object."""
     cells = file.read(["label"], use_threads=False)["label"].unify_dictionaries().combine_chunks()
     names = [_check_size(one) for one in cells.dictionary.to_pylist()]
     return [names[index] for index in cells.indices.to_pylist()]
 
 
 def _in_turn(labels: list[str]) -> list[int]:
-    """The places of the labels: the first of each class, then the second of each, and so on."""
+    """The rows in turns: the first of each class, then the second of each class, and so on."""
     places: dict[str, list[int]] = {}
     for place, label in enumerate(labels):
         places.setdefault(label, []).append(place)
@@ -95,7 +95,7 @@ def _rows_at(file: Any, places: set[int]) -> Iterator[tuple[int, dict[str, Any]]
 
 
 def _check_size(value: Any) -> Any:
-    """A value of the file. Raises ValueError for one that ingest did not write."""
+    """Return a value of the file. Raises ValueError if it is larger than any that ingest writes."""
     if isinstance(value, str | bytes) and len(value) > _MOST_BYTES:
         raise ValueError(f"a value of {len(value)} bytes")
     return value

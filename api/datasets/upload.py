@@ -20,7 +20,7 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Upload:
-    """The received file: its place, and its format by its first bytes."""
+    """The received file: its folder, its format by its first bytes, its size, and its SHA-256."""
 
     folder: Path
     format: Format
@@ -32,10 +32,7 @@ class Upload:
         return self.folder / "upload"
 
     def parse(self, settings: Settings, options: UploadOptions) -> dict[str, Any]:
-        """Convert the upload in a separate process, and return its facts.
-
-        Raises as `api.state.parser`.
-        """
+        """Convert the upload in a separate process, and return its facts. Raises as `api.state.parser.parse_upload`."""
         order = {
             "format": self.format,
             "missing_values": options.missing_values,
@@ -58,7 +55,7 @@ class Upload:
 def receive(datasets: Path, settings: Settings) -> Iterator[Upload]:
     """A context manager with the request's body on the volume. On exit, everything unpublished is removed.
 
-    Raises HttpProblem: 413, 415, 507, and 400 for a client that went away.
+    Raises Refused for an empty body, and HttpProblem: 413, 415, 507, and 400 for a client that disconnected.
     """
     with incoming_folder(datasets) as folder:
         yield _store(folder, settings)
@@ -83,12 +80,12 @@ def _store(folder: Path, settings: Settings) -> Upload:
 
 
 def most_of_all(settings: Settings) -> int:
-    """The maximum size of a file whose kind is not known yet."""
+    """The maximum size in bytes of a file whose format is not known yet."""
     return max(most_bytes(kind, settings) for kind in get_args(Format))
 
 
 def most_bytes(found: Format, settings: Settings) -> int:
-    """The maximum size of a file: of its kind's limits the largest, where only its end says which kind it is."""
+    """The maximum size of a file in bytes. Parquet may hold a table or images, so the larger limit applies first."""
     tables, images, arrays = (
         settings.max_dataset_bytes,
         settings.max_image_dataset_bytes,

@@ -1,4 +1,4 @@
-"""How an upload asks to be read: the query parameters `missing_values` and `column_kinds` of PUT /datasets/{id}."""
+"""The options of an upload: the query parameters `missing_values` and `column_kinds` of PUT /datasets/{id}."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from shared.dataset import NUMBER_MARKS, TEXT_MARKS, AskedKind, DatasetInfo
 
 _MOST_MARKS = 100
 _MOST_MARK_CHARACTERS = 64
-# A name may hold colons and commas: it ends before a colon, a kind, and a comma or the end.
+# A name may contain colons and commas: it ends before a colon, a kind, and a comma or the end.
 _KIND = re.compile(rf"(.+?):({'|'.join(get_args(AskedKind))})(?:,|$)", re.DOTALL)
 _KINDS = re.compile(f"({_KIND.pattern})+(?<!,)", re.DOTALL)
 _AS_KIND: dict[str, AskedKind] = {kind: kind for kind in get_args(AskedKind)}
@@ -20,8 +20,8 @@ UPLOAD_PARAMETERS: dict[str, dict[str, Any]] = {
         "type": "array",
         "items": {"type": "string"},
         "description": (
-            "Cells that are missing values, separated by commas, as in `NA,?,-999`; may be repeated. Blanks around a "
-            "cell do not count, upper and lower case do. They replace the usual marks in every column; an empty cell "
+            "Cells that are missing values, separated by commas, as in `NA,?,-999`; may be repeated. Spaces around a "
+            "cell are ignored; case matters. They replace the usual marks in every column; an empty cell "
             "is always missing. Usual marks, in every column of a CSV file: "
             f"`{'` `'.join(mark for mark in TEXT_MARKS if mark)}`. Only where the other cells are numbers, booleans or "
             f"datetimes: `{'` `'.join(mark for mark in NUMBER_MARKS if mark not in TEXT_MARKS)}`. Texts of a Parquet "
@@ -44,7 +44,7 @@ UPLOAD_PARAMETERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class UploadOptions:
-    """The marks that replace the usual ones (None: the usual ones), sorted, and the kinds of columns by their names."""
+    """The sorted marks of missing values (None: the usual ones), and the requested kinds of columns by their names."""
 
     missing_values: tuple[str, ...] | None = None
     column_kinds: dict[str, AskedKind] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class UploadOptions:
 
 
 def read_options(query: Query) -> UploadOptions:
-    """The options of the request's query."""
+    """The options in the request's query."""
     marks = query.parse_all("missing_values", _parse_marks)
     kinds = query.parse_all("column_kinds", _parse_kinds)
     return UploadOptions(

@@ -52,7 +52,7 @@ _TEXT: TypeAdapter[str] = TypeAdapter(Text)
     example="kind,size,label\nred,1.5,0\nblue,2.5,1\nred,3.5,1\nblue,0.5,0\n",
     errors=(*BODY_ERRORS, 409, 503, 507),
 )
-def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
+def put(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a file under an id: 201. The same bytes and options again: 200. Others: 409.
 
     The kind follows from the content: CSV or Parquet is a table; a zip, tar or tar.gz of images, or Parquet with the
@@ -75,7 +75,7 @@ def publish(
     upload: Upload, dataset_id: str, name: str | None, options: UploadOptions
 ) -> tuple[Response, int, dict[str, str]]:
     """Publish the upload as the dataset, and answer. Raises Refused, Conflict, HttpProblem."""
-    info, is_new = _keep(upload, dataset_id, name, options)
+    info, is_new = _store(upload, dataset_id, name, options)
     if not reaches(info.project):
         raise taken_id(dataset_id)
     if is_new:
@@ -143,8 +143,8 @@ def delete(dataset_id: str) -> tuple[str, int]:
     )
 
 
-def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
-    """The dataset with the id afterwards, and whether this upload created it."""
+def _store(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
+    """Store the upload unless the id exists. Return the dataset with the id, and whether this upload created it."""
     volume = service().volume
     known = volume.dataset(dataset_id)
     if known is not None:
@@ -153,10 +153,10 @@ def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOpti
     create_file(upload.folder / "dataset.json", encode(info.model_dump(mode="json")))
     if volume.publish_dataset(upload.folder, dataset_id):
         return info, True
-    standing = volume.dataset(dataset_id)
-    if standing is None:
+    existing = volume.dataset(dataset_id)
+    if existing is None:
         raise unfinished_id(dataset_id)
-    return standing, False
+    return existing, False
 
 
 def _describe(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> DatasetInfo:
@@ -175,7 +175,7 @@ def _describe(upload: Upload, dataset_id: str, name: str | None, options: Upload
 
 
 def _readable() -> list[DatasetInfo]:
-    """All datasets; one that cannot be read is logged and left out, so that the others are seen."""
+    """All datasets. One that cannot be read is logged and left out."""
     volume = service().volume
     found = (read_listed("dataset", dataset_id, volume.dataset) for dataset_id in volume.dataset_ids())
     return [info for info in found if info is not None]
@@ -194,7 +194,7 @@ def _cursor(text: str) -> tuple[str, str]:
 
 
 def source_name(text: str) -> str:
-    """The parameter `name`. Raises ValueError that says what is expected."""
+    """The checked parameter `name`. Raises ValueError with what is expected."""
     if not 1 <= len(text) <= _MOST_NAME:
         raise ValueError(f"1 to {_MOST_NAME} characters")
     try:

@@ -1,1 +1,1 @@
-"""Weights from outside: received, described, listed and removed. Nothing here reads an array of them."""
+"""Uploaded weights: receive, describe, list and remove them. The API never reads their arrays."""

@@ -1,6 +1,6 @@
 """Take the weights out of a `.keras` archive: `<folder>/weights.h5` of `<folder>/upload`, in a throw-away process.
 
-Nothing else of the archive is opened. The order has `max_bytes`; see `api.state.parsing_process`.
+No other entry of the archive is opened. The order has `max_bytes`; see `api.state.parsing_process`.
 """
 
 import shutil
@@ -19,15 +19,15 @@ _CANNOT = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedE
 
 
 def unpack(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
-    """Write the weights beside the archive. Raises Refused where it cannot be taken."""
+    """Write the weights beside the archive. Raises Refused for an archive without weights, or a damaged one."""
     try:
         with zipfile.ZipFile(folder / "upload") as archive:
             entry = archive.getinfo(ENTRY)
             if entry.file_size > order["max_bytes"]:
                 raise _refusal(f"the weights have {entry.file_size} bytes, expected at most {order['max_bytes']}")
-            # zipfile ends a file at its announced size.
-            with archive.open(entry) as packed, (folder / WEIGHTS_FILE).open("xb") as kept:
-                shutil.copyfileobj(packed, kept, _PIECE_BYTES)
+            # zipfile reads no more than the announced size.
+            with archive.open(entry) as packed, (folder / WEIGHTS_FILE).open("xb") as weights:
+                shutil.copyfileobj(packed, weights, _PIECE_BYTES)
     except KeyError:
         raise _refusal(f"the archive holds no {ENTRY}, expected a .keras file that Keras 3 has saved") from None
     except _CANNOT:

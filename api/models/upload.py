@@ -1,4 +1,4 @@
-"""A file of weights on its way in: received and hashed in a folder that nobody sees, then published or gone."""
+"""An upload of weights in progress: received and hashed in a hidden folder, then published or removed."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _EXPECTED = "expected a .weights.h5 file of Keras 3 (HDF5), or a .keras file"
 
 @dataclass(frozen=True)
 class WeightsUpload:
-    """What came. `folder` holds the kept HDF5 file, and nothing else."""
+    """The received weights: `sha256` is that of the uploaded file, `data_sha256` that of the HDF5 file in `folder`."""
 
     folder: Path
     format: Literal["h5", "keras"]
@@ -34,8 +34,7 @@ class WeightsUpload:
 def receive(beside: Path, settings: Settings) -> Iterator[WeightsUpload]:
     """A context manager with the request's body on the volume. On exit, everything unpublished is removed.
 
-    Raises Refused for a body that is no file of weights, and others as `api.state.incoming` and
-    `api.state.parser`.
+    Raises Refused for a body without weights, and as `receive_pieces` and `parse_upload`.
     """
     with incoming_folder(beside) as folder:
         yield _store(folder, settings)
@@ -43,7 +42,7 @@ def receive(beside: Path, settings: Settings) -> Iterator[WeightsUpload]:
 
 def _store(folder: Path, settings: Settings) -> WeightsUpload:
     hashed, size, most_bytes = hashlib.sha256(), 0, settings.max_model_bytes
-    upload, kept = folder / "upload", folder / WEIGHTS_FILE
+    upload, weights = folder / "upload", folder / WEIGHTS_FILE
     with upload.open("xb") as file:
         for piece in receive_pieces(folder, most_bytes, settings.volume_reserve_bytes):
             hashed.update(piece)
@@ -54,12 +53,12 @@ def _store(folder: Path, settings: Settings) -> WeightsUpload:
         parse_upload("api.models.unpack", folder, size, {"max_bytes": most_bytes})
         upload.unlink()
     else:
-        upload.rename(kept)
-    if _head(kept) != _HDF5:
+        upload.rename(weights)
+    if _head(weights) != _HDF5:
         found = "the weights in the archive are not an HDF5 file" if is_archive else "the body is not an HDF5 file"
         raise Refused([Problem("#", f"{found}; {_EXPECTED}", "no_weights")])
-    sync_file(kept)
-    digest = _sha256(kept) if is_archive else hashed.hexdigest()
+    sync_file(weights)
+    digest = _sha256(weights) if is_archive else hashed.hexdigest()
     return WeightsUpload(folder, "keras" if is_archive else "h5", size, hashed.hexdigest(), digest)
 
 

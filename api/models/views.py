@@ -37,7 +37,7 @@ _MISSING = "there are no weights with this id"
     body={"application/octet-stream": _FILE},
     errors=(*BODY_ERRORS, 409, 503, 507),
 )
-def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
+def put(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a `.weights.h5` file, or the weights of a `.keras` file, under an id: 201. The same bytes again: 200.
 
     Other bytes under the same id: 409. The file is never loaded as a model: a job reads its arrays by their names.
@@ -45,18 +45,18 @@ def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     with Query("name") as query:
         name = query.parse("name", _source_name, None)
     check_request(weights_id, is_weights_id_taken, is_id=is_weights_id(weights_id))
-    held = service()
+    current = service()
     is_repeated = find_weights(weights_id) is not None
     if not is_repeated:
         check_bytes(request.content_length or 0)
-    with count_upload(), receive(held.volume.datasets, held.settings) as upload:
+    with count_upload(), receive(current.volume.datasets, current.settings) as upload:
         if not is_repeated:
             check_bytes(upload.bytes)
-        info, is_new = _keep(upload, weights_id, name)
+        info, is_new = _store(upload, weights_id, name)
     if not reaches(info.project):
         raise taken_id(weights_id)
     if is_new:
-        held.usage.forget(info.project)
+        current.usage.forget(info.project)
     if info.sha256 != upload.sha256:
         raise Conflict(f'the model "{weights_id}" has other weights; choose another id')
     return json_response(_report(info)), 201 if is_new else 200, {"Location": f"/models/{weights_id}"}
@@ -108,8 +108,8 @@ def delete(weights_id: str) -> tuple[str, int]:
     )
 
 
-def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[WeightsInfo, bool]:
-    """The weights that are under the id afterwards, and whether this upload made them."""
+def _store(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[WeightsInfo, bool]:
+    """Store the upload unless the id exists. Return the weights with the id, and whether this upload created them."""
     store = service().volume.weights
     known = store.find(weights_id)
     if known is not None:
@@ -128,10 +128,10 @@ def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[Wei
     create_file(upload.folder / DOCUMENT, encode(info.model_dump(mode="json")))
     if store.publish(upload.folder, weights_id):
         return info, True
-    standing = store.find(weights_id)
-    if standing is None:
+    existing = store.find(weights_id)
+    if existing is None:
         raise unfinished_id(weights_id)
-    return standing, False
+    return existing, False
 
 
 def _source_name(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A program on its way in: received and read in a folder that nobody sees, then a version of it, or gone."""
+"""An upload of a program in progress: received and read in a hidden folder, then published as a version or removed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ DEFAULT_SCRIPT = "main.py"
 
 @dataclass(frozen=True)
 class ProgramUpload:
-    """What came. `version_folder` holds `program.zip` alone; `facts` are what is known of it."""
+    """The received program: `version_folder` contains only `program.zip`. `facts` are those of `take_program`."""
 
     version_folder: Path
     bytes: int
@@ -25,10 +25,10 @@ class ProgramUpload:
 
 @contextmanager
 def receive(beside: Path, settings: Settings, script_name: str | None) -> Iterator[ProgramUpload]:
-    """The request's body, packed as a version. On leaving, everything that was not published is gone.
+    """A context manager with the request's body, packed as a version. On exit, everything unpublished is removed.
 
-    `script_name` is the name of a body that is a single `.py` file. Raises as `api.state.incoming` and
-    `api.state.parser`.
+    `script_name` is the name of a body that is a single `.py` file. Raises Refused for an empty body, and as
+    `receive_pieces` and `parse_upload`.
     """
     with incoming_folder(beside) as folder:
         size = _store(folder / "upload", settings)

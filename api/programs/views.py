@@ -49,21 +49,21 @@ _MOST_VERSIONS_SHOWN = 100
     example="import keras\n\nprint(keras.__version__)\n",
     errors=(*BODY_ERRORS, 409, 503, 507),
 )
-def take_in(program_id: str) -> tuple[Response, int, dict[str, str]]:
+def put(program_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a `.py` file, or a zip, tar or tar.gz of a folder, as a version of a program, and make it the latest: 201.
 
-    The hash of the files' paths and contents names the version. The same files again: 200. Nothing of it is run.
+    The id of the version is a hash of the files' paths and contents. The same files again: 200. No file is run.
     """
     with Query("name") as query:
         name = query.parse("name", _script_name, None)
     check_request(program_id, is_program_id_taken, is_id=is_program_id(program_id))
-    held = service()
+    current = service()
     check_bytes(request.content_length or 0)
-    with count_upload(), receive(held.volume.datasets, held.settings, name) as upload:
+    with count_upload(), receive(current.volume.datasets, current.settings, name) as upload:
         check_bytes(upload.bytes)
-        info, is_new = _keep(upload, program_id)
+        info, is_new = _store(upload, program_id)
     if is_new:
-        held.usage.forget(info.project)
+        current.usage.forget(info.project)
     return json_response(_report(info)), 201 if is_new else 200, {"Location": f"/programs/{program_id}"}
 
 
@@ -91,7 +91,7 @@ def show_all() -> Response:
     errors=(404,),
 )
 def show(program_id: str) -> Response:
-    """Show the files of a program's version, and which versions there are."""
+    """Show the files of a version of a program, and the ids of all its versions."""
     with Query("version") as query:
         version = query.parse("version", _version, None)
     info = find_program(program_id, version)
@@ -122,8 +122,8 @@ def delete(program_id: str) -> tuple[str, int]:
     )
 
 
-def _keep(upload: ProgramUpload, program_id: str) -> tuple[ProgramInfo, bool]:
-    """The version that is the latest afterwards, and whether this upload made it."""
+def _store(upload: ProgramUpload, program_id: str) -> tuple[ProgramInfo, bool]:
+    """Store the upload as the latest version. Return the version, and whether this upload created it."""
     store, moment = service().volume.programs, utc_now()
     known = store.latest(program_id)
     version = upload.facts["version"]
@@ -149,12 +149,12 @@ def _add(upload: ProgramUpload, latest: LatestVersion) -> tuple[ProgramInfo, boo
     try:
         is_new = store.add_version(upload.version_folder, latest.id, latest.version)
         store.set_latest(latest)
-        standing = store.find(latest.id, latest.version)
+        stored = store.find(latest.id, latest.version)
     except FileNotFoundError:
-        standing = None
-    if standing is None:
+        stored = None
+    if stored is None:
         raise Conflict(f'the program "{latest.id}" was deleted during the upload; send it again')
-    return standing, is_new
+    return stored, is_new
 
 
 def _script_name(text: str) -> str:

@@ -30,7 +30,7 @@ def _facts(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _take(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
-    """Take the upload as what its content says. How to read the cells of a table means nothing elsewhere."""
+    """Parse the upload by its content. The options for the cells of a table are refused for other content."""
     upload, found = folder / "upload", order["format"]
     limits = ImageLimits(
         order["max_images"], order["max_images_bytes"], order["max_image_bytes"], order["max_image_pixels"]
@@ -38,7 +38,7 @@ def _take(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     is_image_parquet = found == "parquet" and holds_images(upload)
     if found in {"csv", "parquet"} and not is_image_parquet:
         return _take_table(folder, order)
-    _refuse_reading(order)
+    _refuse_options(order)
     if found == "npz":
         return take_arrays(folder, order["max_arrays_bytes"])
     if is_image_parquet:
@@ -67,7 +67,7 @@ def _take_table(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _refuse_reading(order: dict[str, Any]) -> None:
+def _refuse_options(order: dict[str, Any]) -> None:
     given = [name for name in ("missing_values", "column_kinds") if order[name]]
     if given:
         detail = "applies to tables only, but the upload holds images or arrays; omit it"
@@ -75,7 +75,7 @@ def _refuse_reading(order: dict[str, Any]) -> None:
 
 
 def _check_size(upload: Path, most_bytes: int) -> None:
-    """Only the end of a Parquet file says what it holds: the API compares its size with the largest limit."""
+    """Check the limit of the content's kind. The API allows Parquet the larger limit: only its end shows the kind."""
     size = upload.stat().st_size
     if size > most_bytes:
         raise refusal("#", f"has {size} bytes, expected at most {most_bytes} for what it holds", "too_large")
@@ -90,6 +90,6 @@ if __name__ == "__main__":
     pa.set_memory_pool(pa.system_memory_pool())
     pa.set_cpu_count(1)
     parsing_process.run(_facts)
-    # Without the interpreter's end: pyarrow's threads wait there for each other, without limit, when a reader of CSV
-    # was given up before the end of its file (pyarrow 26: `BackgroundGenerator::Cleanup` on its own thread).
+    # Skip the interpreter's shutdown: if a CSV reader was closed before the end of its file, pyarrow's threads wait for
+    # each other there forever (pyarrow 26: `BackgroundGenerator::Cleanup` on its own thread).
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What a file of an archive is: an image, a table of labels, a file to leave out, or one that must not be there."""
+"""Kinds of files in an archive of images: image, table of labels, left out, or not allowed."""
 
 from pathlib import PurePosixPath
 from typing import Literal
@@ -8,7 +8,7 @@ FileKind = Literal["image", "metadata", "system", "other"]
 
 _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp"})
-_UNREAD_IMAGES = {
+_UNSUPPORTED_IMAGES = {
     ".heic": "HEIC",
     ".heif": "HEIF",
     ".avif": "AVIF",
@@ -38,17 +38,17 @@ _TAR_PLACE, _TAR_HEAD = 257, b"ustar"
 
 
 def is_image_name(name: str) -> bool:
-    """Whether the name ends as an image's does; what other files are, their first bytes say."""
+    """Whether the name has the ending of an image. The kind of other files follows from their first bytes."""
     return PurePosixPath(name).suffix.lower() in _IMAGE_ENDINGS
 
 
 def wants_head(name: str) -> bool:
-    """Whether the first bytes of the file are needed to say what it is."""
+    """Whether the kind of the file follows from its first bytes."""
     return not (is_image_name(name) or _is_system(name))
 
 
 def kind_of(name: str, head: bytes) -> FileKind:
-    """What the file with that name and these first bytes is."""
+    """The kind of the file with this name and these first bytes."""
     if _is_system(name):
         return "system"
     if is_image_name(name):
@@ -59,14 +59,14 @@ def kind_of(name: str, head: bytes) -> FileKind:
 
 
 def fault_of(name: str, head: bytes) -> str | None:
-    """Why an archive with this file is not taken; None for files that are taken or left out."""
+    """Why an archive with this file is refused; None for files that are accepted or left out."""
     if _is_system(name) or is_image_name(name):
         return None
     if name.lower().endswith(_ARCHIVE_ENDINGS) or head.startswith(_ARCHIVE_HEADS) or _begins_as_tar(head):
         return "is an archive inside the archive; unpack it first"
-    unread = _UNREAD_IMAGES.get(PurePosixPath(name).suffix.lower())
-    if unread is not None:
-        return f"is a {unread} image, expected JPEG, PNG, GIF, BMP or WebP"
+    unsupported = _UNSUPPORTED_IMAGES.get(PurePosixPath(name).suffix.lower())
+    if unsupported is not None:
+        return f"is a {unsupported} image, expected JPEG, PNG, GIF, BMP or WebP"
     return None
 
 

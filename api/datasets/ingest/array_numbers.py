@@ -1,4 +1,4 @@
-"""What is known of an array's numbers, block by block."""
+"""The profile of an array's numbers, computed block by block."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ MOST_VALUES = 1000
 
 @dataclass
 class Numbers:
-    """The profile of the numbers so far. `lists_values`: count each different value, up to MOST_VALUES of them."""
+    """The profile of the numbers so far. `lists_values`: count each distinct value, up to MOST_VALUES of them."""
 
     lists_values: bool
     minimum: float | None = None
@@ -22,7 +22,7 @@ class Numbers:
     _counts: dict[Any, int] | None = field(default_factory=dict)
 
     def add(self, block: NumberArray) -> None:
-        """Take the next numbers."""
+        """Add the next block of numbers."""
         if block.dtype.kind == "f":
             finite = np.isfinite(block)
             self.non_finite += int(block.size - np.count_nonzero(finite))
@@ -36,7 +36,7 @@ class Numbers:
 
     @property
     def values(self) -> tuple[ValueCount, ...] | None:
-        """The different values, sorted; None where they are not listed or too many."""
+        """The distinct values, sorted; None if they are not listed or are more than MOST_VALUES."""
         if not self.lists_values or self._counts is None:
             return None
         return tuple(ValueCount(value=value, rows=rows) for value, rows in sorted(self._counts.items()))

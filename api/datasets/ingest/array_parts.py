@@ -1,4 +1,4 @@
-"""What the arrays of a dataset are for, by their names, and whether they fit together."""
+"""The roles of a dataset's arrays, by their names, and the checks whether the arrays fit together."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _EXPECTED = 'expected np.savez("data.npz", x=x, y=y)'
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """One array of the upload: its entry in the archive, what it is for, and its header."""
+    """One array of the upload: its entry in the archive, its name, its part, and its header."""
 
     entry: str
     name: str
@@ -48,7 +48,7 @@ def split_name(entry: str) -> tuple[str, Part] | None:
 
 
 def check_parts(arrays: Sequence[ArrayFile]) -> Iterator[Problem]:
-    """What is wrong with the arrays together."""
+    """The problems of the arrays together: missing ones, and different shapes, types or numbers of rows."""
     training = {one.name: one for one in arrays if one.part == "training"}
     validation = {one.name: one for one in arrays if one.part == "validation"}
     yield from _check_roles(training)
@@ -74,7 +74,7 @@ def _check_roles(training: dict[str, ArrayFile]) -> Iterator[Problem]:
 
 
 def _check_rows(arrays: list[ArrayFile]) -> Iterator[Problem]:
-    """A problem for each array with other rows than most of the first."""
+    """A problem for each array whose number of rows is not that of the first."""
     for one in arrays[1:]:
         rows, expected = one.header.shape[0], arrays[0].header.shape[0]
         if rows != expected:

@@ -1,4 +1,4 @@
-"""Arrays on their way out of an `.npz` file into one `.npy` file each, in memory that does not grow with them."""
+"""Copies the arrays of an `.npz` file to one `.npy` file each, in memory that does not grow with their size."""
 
 import hashlib
 from pathlib import Path
@@ -17,17 +17,17 @@ MOST_ARRAYS = 200
 
 
 def take_arrays(folder: Path, most_bytes: int) -> dict[str, Any]:
-    """Make `arrays/<name>.npy` of each array in `upload`; the facts about them. Raises Refused with every problem."""
+    """Write `arrays/<name>.npy` for each array in `upload`; return the facts. Raises Refused with every problem."""
     upload = folder / "upload"
     entries = survey_archive(upload, "zip", ArchiveLimits(MOST_ARRAYS, most_bytes), lambda _: False)
     problems: list[Problem] = []
     arrays = _read_headers(upload, [one.name for one in entries], problems)
     if not problems:
         problems += check_parts(arrays)
-    _stop_at(problems)
+    _raise_problems(problems)
     (folder / "arrays").mkdir()
-    profiles, sums = _keep_all(folder, arrays, problems)
-    _stop_at(problems)
+    profiles, sums = _write_all(folder, arrays, problems)
+    _raise_problems(problems)
     return {
         "kind": "arrays",
         "data_sha256": hash_files(sums),
@@ -41,7 +41,7 @@ def take_arrays(folder: Path, most_bytes: int) -> dict[str, Any]:
     }
 
 
-def _stop_at(problems: list[Problem]) -> None:
+def _raise_problems(problems: list[Problem]) -> None:
     if problems:
         raise Refused(at_most_shown(problems))
 
@@ -63,16 +63,16 @@ def _read_headers(upload: Path, names: list[str], problems: list[Problem]) -> li
     return arrays
 
 
-def _keep_all(
+def _write_all(
     folder: Path, arrays: list[ArrayFile], problems: list[Problem]
 ) -> tuple[list[ArrayProfile], dict[str, str]]:
-    """The profile of each array, and the SHA-256 of each file by its name."""
+    """Write all arrays. Return the profile of each, and the SHA-256 of each file by its name."""
     by_entry = {one.entry: one for one in arrays}
     profiles, sums = [], {}
     for file in read_archive(folder / "upload", "zip", by_entry.__contains__):
         one = by_entry[file.name]
         try:
-            profile, sha256 = _keep(file, one, folder / "arrays")
+            profile, sha256 = _write(file, one, folder / "arrays")
         except BadArray as error:
             problems.append(_problem(file.name, str(error), "bad_array"))
             continue
@@ -88,8 +88,8 @@ def _keep_all(
     return profiles, sums
 
 
-def _keep(file: Content, one: ArrayFile, folder: Path) -> tuple[ArrayProfile, str]:
-    """Write one array; its profile and the SHA-256 of its file."""
+def _write(file: Content, one: ArrayFile, folder: Path) -> tuple[ArrayProfile, str]:
+    """Write one array. Return its profile, and the SHA-256 of its file."""
     header = read_header(file.read, file.size)
     numbers = Numbers(lists_values=one.role == "target" and header.kind != "float")
     path = folder / f"{one.shown_name}.npy"

@@ -1,8 +1,8 @@
 """A CSV file as a draft: what cannot be read in exactly one way is refused with its row.
 
-Rows count from 1 after the header, blank lines not counted. pyarrow finds the columns' types; what it takes for text is
-judged by `api.datasets.ingest.text`, and what it takes for numbers is looked at again where codes or missing values may
-be.
+Rows count from 1 after the header; blank lines are not counted. pyarrow finds the types of the columns.
+`api.datasets.ingest.text` then examines the columns of text. Columns of numbers are read a second time if they may
+contain codes or marks of missing values.
 """
 
 import io
@@ -30,7 +30,7 @@ _MOST_NAMED = 10
 
 
 def read_csv(path: Path, limits: Limits, reading: Reading) -> Draft:
-    """The whole file. Raises Refused with what is wrong with its form, and where; the draft knows the rest."""
+    """Read the whole file. Raises Refused for problems of its form, with their rows; the draft has those of columns."""
     form = read_form(path)
     limits.check(1, len(form.header))
     _check_header(form, reading)
@@ -41,7 +41,7 @@ def read_csv(path: Path, limits: Limits, reading: Reading) -> Draft:
 
 
 def _check_header(form: Form, reading: Reading) -> None:
-    """The mistakes of a header that would make the columns' types ambiguous."""
+    """Raise Refused for a header that makes the columns ambiguous, and for unknown names in `column_kinds`."""
     names = form.names
     twice = sorted({name for name in names if names.count(name) > 1 and name})
     problems = [
@@ -56,9 +56,10 @@ def _check_header(form: Form, reading: Reading) -> None:
 
 
 def _check_rows(path: Path, form: Form, limits: Limits) -> None:
-    """Every row has as many cells as the header, and the last quote is closed; all in one pass of little memory.
+    """Raise Refused unless every row has as many cells as the header, and every quote is closed.
 
-    A row of our own is appended to the file: it would be part of a quoted cell that is never closed.
+    One pass, block by block. A row with a random cell (`sentinel`) is appended to what pyarrow reads. If a quote is
+    never closed, that row is part of the quoted cell, and so the last row is another one.
     """
     sentinel, ragged = secrets.token_hex(16), _Ragged(form)
     try:
@@ -74,7 +75,7 @@ def _check_rows(path: Path, form: Form, limits: Limits) -> None:
 
 
 def _count_rows(path: Path, form: Form, sentinel: str, ragged: "_Ragged", limits: Limits) -> tuple[int, str | None]:
-    """How many rows there are with the sentinel, and the last one's first cell. Stops at the first row too many."""
+    """The number of rows with the sentinel, and the first cell of the last row. Raises Refused above the limits."""
     rows, last = 0, None
     ending = f"\n{sentinel}{form.separator * (len(form.header) - 1)}\n".encode()
     with path.open("rb") as file:
@@ -86,7 +87,7 @@ def _count_rows(path: Path, form: Form, sentinel: str, ragged: "_Ragged", limits
 
 
 class _Ragged:
-    """Notes the rows of another length than the header's, one problem for each length; enough rows end the reading."""
+    """Collects the rows with more or fewer cells than the header. The reading ends after _MOST_NAMED of them."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -101,7 +102,7 @@ class _Ragged:
 
     @property
     def problems(self) -> list[Problem]:
-        """One for each length, at its first row."""
+        """One problem for each number of cells, at its first row."""
         return [self._problem(cells, rows) for cells, rows in self._rows.items()]
 
     def _problem(self, cells: int, rows: list[int]) -> Problem:
@@ -119,7 +120,7 @@ class _Ragged:
 
 
 def _stream(source: Any, form: Form, names: list[str], ragged: _Ragged | None = None) -> pcsv.CSVStreamingReader:
-    """The columns of these names as they are written, block by block."""
+    """The columns with these names as strings, exactly as written, block by block."""
     return pcsv.open_csv(
         source,
         read_options=_read_options(form),
@@ -133,7 +134,7 @@ def _read_options(form: Form) -> pcsv.ReadOptions:
 
 
 class _Extended(io.RawIOBase):
-    """A file with some bytes more at its end."""
+    """A file with additional bytes at its end."""
 
     def __init__(self, file: BinaryIO, ending: bytes) -> None:
         self._file = file
@@ -143,16 +144,16 @@ class _Extended(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        # Always as much as was asked for: pyarrow takes a short read for a block.
+        # Always as many bytes as requested: pyarrow makes a block of each read, also of a short one.
         found = self._file.read(size)
         return found + self._ending.read(size - len(found))
 
 
 def _read_types(path: Path, form: Form, reading: Reading) -> Draft:
-    """The columns with the types that their cells have."""
+    """Read the columns with the types of their cells."""
     try:
         table = _convert(path, form, reading, {name: pa.string() for name in _names_of_given_kinds(form, reading)})
-        marks, texts = _look_again(path, form, reading, table)
+        marks, texts = _examine_numbers(path, form, reading, table)
         texts += [field.name for field in table.schema if pa.types.is_time(field.type)]
         if texts:
             written = _convert(path, form, reading, dict.fromkeys(texts, pa.string()), only=texts)
@@ -176,7 +177,7 @@ def _settle(draft: Draft, column: DraftColumn, reading: Reading) -> None:
 
 
 def _names_of_given_kinds(form: Form, reading: Reading) -> list[str]:
-    """The header's names of the columns whose kind the upload names."""
+    """The names in the header of the columns whose kind the upload gives."""
     pairs = zip(form.header, form.names, strict=True)
     return [header for header, name in pairs if name in reading.column_kinds]
 
@@ -194,12 +195,13 @@ def _convert(
     )
 
 
-def _look_again(
+def _examine_numbers(
     path: Path, form: Form, reading: Reading, table: pa.Table
 ) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """The marks of missing values in columns that are no text, by column, and the columns to read as they are written.
+    """Read the columns that are not text again, as strings.
 
-    These hold codes, or marks between blanks that pyarrow took for numbers.
+    Return the number of each mark of missing values by column, and the columns that must be read as strings: those with
+    codes, or with marks between spaces that pyarrow has read as numbers.
     """
     fields = [field for field in table.schema if form.header.count(field.name) == 1]
     with_gaps = [field.name for field in fields if not pa.types.is_string(field.type) and table[field.name].null_count]
@@ -217,7 +219,7 @@ def _look_again(
 
 
 def _cells(path: Path, form: Form, names: list[str]) -> Iterator[tuple[str, pa.Array]]:
-    """The columns of these names as they are written, piece by piece."""
+    """The columns with these names as strings, exactly as written, batch by batch."""
     for batch in _stream(path, form, names) if names else ():
         yield from zip(batch.schema.names, batch.columns, strict=True)
 

@@ -1,7 +1,8 @@
-"""How a CSV file is written: its encoding, its header and its separator; what Excel, DOS and blanks add is removed.
+"""The form of a CSV file: its encoding, its header and its separator. Additions of Excel and DOS are removed.
 
-UTF-8 with or without a BOM, a header, and the separator (`,` `;` tab `|`) that a line `sep=;` before it names, or that
-occurs most in it. Blanks after a separator are no part of a cell.
+The file is UTF-8 with or without a BOM, and has a header. The separator is `,` `;` tab or `|`: the one that a line such
+as `sep=;` before the header names, or the most frequent one in the header. Spaces after a separator are not part of a
+cell.
 """
 
 import codecs
@@ -23,20 +24,20 @@ SEPARATORS = ",;\t|"
 # One row must fit into one block.
 BLOCK_BYTES = 4 * 1024 * 1024
 _HEADER_BYTES = 1024 * 1024
-# Small enough for the pieces of NumPy's answers to stay in the cache.
+# Small enough for NumPy's intermediate arrays to stay in the CPU's cache.
 _PIECE_BYTES = 128 * 1024
 _END_OF_FILE = 0x1A
 _SEP_LINE = re.compile(r'"?sep=(.)"?[,;\t|]*(\r\n|\r|\n)', re.IGNORECASE)
-# Before a cell stands one of these, or the beginning of the file.
+# The bytes that can come before a cell.
 _BEFORE_A_CELL = np.isin(np.arange(256), list(b',;\t|\n\r" '))
 
 
 @dataclass(frozen=True)
 class Form:
-    """How the file is written: the cells of its header, what stands between two cells, and the lines before the header.
+    """The form of the file: its header, its separator, and the number of lines before the header.
 
-    `header` is as pyarrow reads it, with the blanks that stand before a name; `names` are the columns' names as the
-    dataset keeps them. `may_hold_codes` is false where no cell can begin as `007`, `0x1F` or `+1` do.
+    `header` is as pyarrow reads it, with spaces before names; `names` are the columns' names in the dataset.
+    `may_hold_codes` is false if no cell can begin like `007`, `0x1F` or `+1`.
     """
 
     header: list[str]
@@ -47,7 +48,7 @@ class Form:
 
 
 def read_form(path: Path) -> Form:
-    """The file's form; changes the file where its form is one that pyarrow does not read. Raises Refused."""
+    """The file's form. Rewrites the file if pyarrow cannot read its form. Raises Refused."""
     _remove_end_mark(path)
     may_hold_codes = _check_text(path)
     text, is_cut = _start(path)
@@ -71,7 +72,7 @@ def _header_cells(line: str, separator: str, *, keep_blanks: bool) -> list[str]:
 
 
 def _remove_end_mark(path: Path) -> None:
-    """Cut off DOS's end of file, U+001A, with the blanks around it."""
+    """Remove the end-of-file character of DOS, U+001A, and the spaces and line breaks around it."""
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _HEADER_BYTES))
@@ -82,7 +83,7 @@ def _remove_end_mark(path: Path) -> None:
 
 
 def _check_text(path: Path) -> bool:
-    """UTF-8 without NUL, all of it. Whether a cell may begin as a code does."""
+    """Raise Refused unless the whole file is UTF-8 without NUL. Return whether a cell may begin like a code."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     line, may_hold_codes, before = 1, False, b"\n"
     with path.open("rb") as file:
@@ -114,7 +115,7 @@ def _may_hold_codes(window: bytes) -> bool:
     """Whether a cell begins with a plus, or with 0 and then a digit or x."""
     found = np.frombuffer(window, np.uint8)
     before, zero, after = found[:-2], found[1:-1], found[2:]
-    # Bytes wrap around: 0 to 9, and no point, slash or digit before.
+    # Unsigned bytes wrap around, so one comparison finds 0 to 9, and another excludes a point, slash or digit before.
     leads = (zero == ord("0")) & ((after - ord("0") < 10) | (after | 0x20 == ord("x"))) & (before - ord(".") >= 12)
     zeros = np.flatnonzero(leads) + 1
     begins = np.concatenate([zeros, np.flatnonzero(found[1:] == ord("+")) + 1])
@@ -124,14 +125,14 @@ def _may_hold_codes(window: bytes) -> bool:
 
 
 def _start(path: Path) -> tuple[str, bool]:
-    """The beginning of the text, where a header stands, and whether there is more."""
+    """The beginning of the text, up to _HEADER_BYTES, and whether the file may be longer."""
     with path.open("rb") as file:
         start = file.read(_HEADER_BYTES)
     return codecs.getincrementaldecoder("utf-8-sig")().decode(start), len(start) == _HEADER_BYTES
 
 
 def _read_sep_line(text: str) -> tuple[str | None, int, str]:
-    """The separator that Excel's line `sep=;` names, the lines up to it, and the text after it."""
+    """The separator in Excel's line `sep=;`, the number of lines up to it, and the text after it."""
     bare = text.lstrip("\r\n")
     found = _SEP_LINE.match(bare)
     if found is None:
@@ -144,7 +145,7 @@ def _read_sep_line(text: str) -> tuple[str | None, int, str]:
 
 
 def _header_line(text: str, *, is_cut: bool) -> str:
-    """All before the first line break that stands outside quotes."""
+    """The text before the first line break outside of quotes. Raises Refused without a header."""
     found = re.match(r'(?:[^"\r\n]|"[^"]*")*', text)
     line = found.group() if found else ""
     if not line.strip() and not text.startswith('"'):
@@ -162,7 +163,7 @@ def _guess_separator(line: str) -> str:
 
 
 def _has_blanks_before_quotes(path: Path, text: str, separator: str) -> bool:
-    """Whether `a, "b, c"` stands in the file: to pyarrow a quote after a blank is no quote."""
+    """Whether the file has cells such as `a, "b, c"`: pyarrow does not recognize a quote after a space."""
     lines = [line for line in text[:_PIECE_BYTES].splitlines()[:5] if separator in line]
     if not any(line.count(separator) == line.count(f"{separator} ") for line in lines):
         return False
@@ -172,7 +173,7 @@ def _has_blanks_before_quotes(path: Path, text: str, separator: str) -> bool:
 
 
 def _remove_blanks(path: Path, separator: str, lines_before: int) -> None:
-    """Write the file as it would be without blanks after its separators."""
+    """Rewrite the file without spaces after its separators."""
     csv.field_size_limit(BLOCK_BYTES)
     other = path.with_name("upload.bare")
     with path.open(encoding="utf-8-sig", newline="") as file, other.open("w", encoding="utf-8", newline="") as bare:
@@ -185,6 +186,6 @@ def _remove_blanks(path: Path, separator: str, lines_before: int) -> None:
 
 
 def row_too_long() -> Refused:
-    """The refusal of a row that no block holds."""
+    """The refusal of a row that is larger than a block."""
     detail = f"has a row of more than {BLOCK_BYTES} bytes; perhaps a quote is never closed"
     return refusal("#", detail, "row_too_long")

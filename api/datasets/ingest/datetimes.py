@@ -1,4 +1,4 @@
-"""Dates and times in text: ISO 8601, and the common forms that can be read in one way only."""
+"""Dates and times in text: ISO 8601, and the common formats that are unambiguous."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from api.datasets.ingest.numbers import matches_all
 
-# A first look at this number of different cells excludes the forms that a column does not have.
+# This number of distinct cells is tested first, which excludes most formats quickly.
 _FIRST_LOOK = 20
 DATETIME = pa.timestamp("us")
 _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}(:?[0-9]{2}(:?[0-9]{2}(\.[0-9]+)?)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
 _DATES = ("%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
-# Where no cell has a day above 12 these can be read in two ways.
+# These are ambiguous if no cell has a day above 12.
 _DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
@@ -31,14 +31,14 @@ _SHAPES = {
 
 @dataclass(frozen=True)
 class Datetimes:
-    """Moments in UTC without a zone, one for each word, and the format of the words: None for ISO 8601."""
+    """A datetime in UTC, without a zone, for each word, and the format of the words (None: ISO 8601)."""
 
     values: pa.Array
     format: str | None
 
 
 def read_datetimes(words: pa.Array) -> Datetimes | None:
-    """The words as moments, where all of them are written alike and in one way only; else None."""
+    """The words as datetimes, if all have the same format and only one format fits; else None."""
     if (iso := _read_iso(words)) is not None:
         return Datetimes(iso, None)
     found = _readings(words)
@@ -46,7 +46,7 @@ def read_datetimes(words: pa.Array) -> Datetimes | None:
 
 
 def is_ambiguous(words: pa.Array) -> bool:
-    """Whether all words are dates, and either number may be the day."""
+    """Whether all words are dates in which day and month cannot be told apart."""
     return len(_readings(words)) > 1
 
 
@@ -54,7 +54,7 @@ def _readings(words: pa.Array) -> list[Datetimes]:
     formats = [date + time for date, time in product((*_DATES, *_DAY_FIRST, *_MONTH_FIRST), _TIMES)]
     fitting = [one for one in formats if _fits(words[:_FIRST_LOOK], one) and _fits(words, one)]
     found = [Datetimes(values, one) for one in fitting if (values := _read(words, one)) is not None]
-    # "5 May 2020" fits the short and the long name of a month; either reads it alike.
+    # "5 May 2020" fits the short and the long name of a month, with the same result.
     named = [one for one in found if one.format and re.search("%[bB]", one.format)]
     return named[:1] or found
 
@@ -70,7 +70,7 @@ def _read(words: pa.Array, form: str) -> pa.Array | None:
 
 
 def _exist(words: pa.Array, values: pa.Array, form: str) -> bool:
-    """Whether all days exist: strptime of C takes 31 February for 2 March."""
+    """Whether all days exist: strptime of C reads 31 February as 2 March."""
     suspects = words.filter(pc.less_equal(pc.day(values), 3)).to_pylist()
     return all(_is_day(word, form) for word in suspects if re.search("(29|30|31)", word))
 

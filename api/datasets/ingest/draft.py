@@ -1,4 +1,4 @@
-"""A table while it is being read, with all that its readers have to say of it."""
+"""A table that is being read, with the problems and warnings that its readers have found."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from shared.problems import Problem
 
 @dataclass
 class DraftColumn:
-    """One column: its cells, what stood in those that are missing, and how its datetimes were written."""
+    """One column: its cells, the number of each mark of missing values, and the format of its datetimes."""
 
     name: str
     cells: pa.ChunkedArray
@@ -19,7 +19,7 @@ class DraftColumn:
 
 @dataclass
 class Draft:
-    """The columns, the reasons to refuse them, and what is worth knowing where they are taken."""
+    """The columns, the reasons to refuse them, the warnings, and the names of columns that were left out."""
 
     columns: list[DraftColumn]
     problems: list[Problem] = field(default_factory=list)

@@ -17,7 +17,7 @@ _NAMED = 5
 
 
 def take_image_archive(folder: Path, kind: ArchiveFormat, limits: ImageLimits) -> dict[str, Any]:
-    """Make `data.parquet` of the archive `upload`; the facts about it. Raises Refused with every problem."""
+    """Write `data.parquet` from the archive `upload`; return the facts. Raises Refused with every problem."""
     upload = folder / "upload"
     files = survey_archive(upload, kind, ArchiveLimits(2 * limits.images, limits.bytes), wants_head)
     _refuse_faults(files)
@@ -67,7 +67,7 @@ def _read_tables(upload: Path, kind: ArchiveFormat, tables: list[Entry]) -> dict
 
 
 def _items(upload: Path, kind: ArchiveFormat, labels: dict[str, Label], images: Images) -> Iterator[ImageItem]:
-    """The images that have a label. One that is too large or damaged becomes a problem and is passed over."""
+    """The images that have a label. One that is too large or damaged is left out and added to the problems."""
     for file in read_archive(upload, kind, labels.__contains__):
         if file.size > images.limits.image_bytes:
             detail = f"has {file.size} bytes, expected at most {images.limits.image_bytes}"

@@ -1,4 +1,4 @@
-"""One image: decoded whole, so that a broken one is named at the upload and not in an epoch."""
+"""The decoding of one image, as a whole, so that a damaged one is reported at the upload and not during training."""
 
 import io
 import warnings
@@ -8,23 +8,23 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 _THUMBNAIL_PIXELS = 96
-# A small image loses too much as a JPEG.
+# Up to this width and height a thumbnail is a PNG: a small JPEG has visible errors.
 _PNG_PIXELS = 64
-# A number of channels by Pillow's mode; a palette has as many as its colours.
+# The number of channels by Pillow's mode. Every other mode has 3, or 4 with transparency.
 _GREY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 
-# An image's size is judged by our own limit, from its header.
+# `decode` compares the size in the header with Fitstop's own limit.
 Image.MAX_IMAGE_PIXELS = None
 
 
 class BadImage(Exception):
-    """An image that cannot be taken; the message says why, after its name."""
+    """An image that is refused. The message is the predicate of a sentence that begins with the image's name."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What is known of an image: pixels and channels (1, 3 or 4), and what a model will not see of it."""
+    """A decoded image: size in pixels, channels (1, 3 or 4), and properties that a model will not see."""
 
     image: Image.Image
     width: int
@@ -34,12 +34,12 @@ class Decoded:
     is_deep: bool
 
     def thumbnail(self) -> tuple[bytes, str]:
-        """A small PNG or JPEG of it, and its media type."""
+        """A PNG or JPEG of at most 96 x 96 pixels, and its media type."""
         image = self.image.convert("I").point(lambda value: value / 256) if self.is_deep else self.image
         small = image.convert("RGBA" if self.channels == 4 else "RGB")
         small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
         is_png = self.channels == 4 or max(small.size) <= _PNG_PIXELS
-        # Nothing of the file but its pixels: no comment, no place where it was taken.
+        # Only the pixels: no comments, and no location where the photo was taken.
         small.info.clear()
         content = io.BytesIO()
         small.save(content, "PNG" if is_png else "JPEG")
@@ -47,9 +47,9 @@ class Decoded:
 
 
 def decode(content: bytes, most_pixels: int) -> Decoded:
-    """Decode an image, the first picture of an animation. Raises BadImage.
+    """Decode an image, or the first frame of an animation. Raises BadImage.
 
-    It is turned as its EXIF data says, as training turns it. Its size is judged from its header.
+    It is rotated by its EXIF data, as in training. An image of more than `most_pixels` is refused by its header alone.
     """
     try:
         with warnings.catch_warnings():
@@ -57,7 +57,7 @@ def decode(content: bytes, most_pixels: int) -> Decoded:
             return _decode(content, most_pixels)
     except (BadImage, MemoryError):
         raise
-    # Pillow raises whatever its parsers meet: OSError, SyntaxError, ValueError, struct.error, and others.
+    # Pillow's parsers raise exceptions of many types: OSError, SyntaxError, ValueError, struct.error, and others.
     except Exception as error:
         why = "is cut short" if "truncated" in str(error) else "is damaged"
         raise BadImage(f"{why} and cannot be decoded") from None

@@ -1,4 +1,4 @@
-"""The files of a dataset of images: the images themselves, and small pictures of some for the page."""
+"""The files of a dataset of images: the images, and thumbnails of some of them."""
 
 import hashlib
 from collections import Counter
@@ -20,10 +20,10 @@ _SIZES = [("width", pa.int32()), ("height", pa.int32())]
 
 
 class _Rows:
-    """A Parquet file that is written row by row, in groups. An image is not compressed a second time."""
+    """A Parquet file that is written row by row, in row groups. The images are not compressed again."""
 
     schema: pa.Schema
-    # Rows wait in memory until they are a row group. A reader takes one group at a time.
+    # Size of the images of a row group, which is in memory as a whole when it is written or read.
     group_bytes = 16 * 1024**2
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class _Rows:
             self.schema,
             compression={**dict.fromkeys(names, "zstd"), "image": "none"},
             use_dictionary=[name for name in ("label", "split", "type") if name in names],
-            # None of the images: it would hold the smallest and the largest of each group.
+            # Not for the images: the statistics would contain two whole images of each row group.
             write_statistics=names,
         )
 
@@ -46,7 +46,7 @@ class _Rows:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The file is whole and on the disk, unless there was an error."""
+        """Complete the file and flush it to the disk, unless there was an error."""
         if error is None:
             self._flush()
         self._writer.close()
@@ -81,7 +81,7 @@ class ImageFile(_Rows):
 
 
 class ThumbnailFile(_Rows):
-    """`thumbnails.parquet`: the first images of each class, made small."""
+    """`thumbnails.parquet`: thumbnails of the first images of each class."""
 
     schema = pa.schema([*_NAMES, ("image", pa.binary()), ("type", pa.string()), *_SIZES])
     group_bytes = 1024**2
@@ -92,7 +92,7 @@ class ThumbnailFile(_Rows):
         self._count = 0
 
     def add(self, path: str, label: Label, decoded: Decoded) -> None:
-        """Keep a small picture of the image where its class has too few; of each class at least one."""
+        """Write a thumbnail, unless there are enough. Each class gets at least one, and at most 24."""
         count = self._of_class[label.name]
         if count and (count >= _MOST_OF_A_CLASS or self._count >= _MOST_THUMBNAILS):
             return

@@ -1,4 +1,4 @@
-"""Which class and which part each image of an archive belongs to: by its folders, or by tables of labels."""
+"""The class and the part of each image in an archive, by its folders or by tables of labels."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ _FILE, _LABEL = "file_name", "label"
 
 @dataclass(frozen=True)
 class Label:
-    """The class of one image, and the part that the upload puts it into ("": none)."""
+    """The class of one image, and its part in the upload ("": none)."""
 
     name: str
     split: Split
@@ -29,7 +29,7 @@ class Label:
 
 @dataclass
 class Labels:
-    """The label of each image by its file's name, and what is wrong with the others."""
+    """The label of each image by the name of its file, and the problems of the other files."""
 
     of: dict[str, Label] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Labels:
         self.problems.append(Problem(pointer("files", show(name)), detail, code))
 
     def put(self, file: str, name: str, split: Split) -> None:
-        """Give an image its label."""
+        """Set the label of an image. An invalid class name is added to the problems."""
         try:
             self.of[file] = Label(_CLASS_NAME.validate_python(name), split)
         except ValidationError:
@@ -61,7 +61,7 @@ def label_images(images: Iterable[str], tables: Mapping[str, bytes]) -> Labels:
 
 
 def _common_top(names: list[str], *, is_table: bool) -> int:
-    """How many folders at the top hold everything else, as `pets` in `pets/cat/1.png`, and say nothing."""
+    """The number of common folders at the top that are neither class nor part, such as `pets` in `pets/cat/1.png`."""
     paths = [name.split("/") for name in names]
     above = 1 if is_table else 2
     top = 0
@@ -79,7 +79,7 @@ def _read_folders(names: list[str], top: int, labels: Labels) -> None:
         return
     for name in names:
         path = name.split("/")[top:]
-        # `train/1.png` is of the class "train", `train/cat/1.png` is not.
+        # `train/1.png` has the class "train"; `train/cat/1.png` has the class "cat" in the part "train".
         split = _split_of(path[:-2])
         folders = path[1 if split else 0 : -1]
         if not folders:
@@ -119,7 +119,7 @@ def _split_of(folders: list[str]) -> Split:
 
 
 def _rows(table: str, content: bytes, labels: Labels) -> Iterator[tuple[int, str, str]]:
-    """The number, file name and label of each line that has them."""
+    """The line number, file name and label of each valid line. The other lines are added to the problems."""
     try:
         reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         columns = list(reader.fieldnames or ())

@@ -1,4 +1,4 @@
-"""A Parquet file with a column `image` of encoded bytes, as Hugging Face's datasets have it."""
+"""A Parquet file with a column `image` of encoded images, as in the datasets of Hugging Face."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from shared.spec import Column as ClassName
 
 _IMAGE, _LABEL, _BYTES = "image", "label", "bytes"
 _USED = (_IMAGE, _LABEL, "path", "split")
-# A row may hold a whole image: few at a time.
+# A row may contain a large image, so few are read at a time.
 _BATCH_ROWS = 16
 # Without a buffer a whole column of a row group is read at once.
 _BUFFER_BYTES = 1024**2
@@ -36,7 +36,7 @@ def holds_images(path: Path) -> bool:
 
 
 def take_image_parquet(folder: Path, limits: ImageLimits) -> dict[str, Any]:
-    """Make `data.parquet` of the Parquet file `upload`; the facts about it. Raises Refused with every problem."""
+    """Write `data.parquet` from the Parquet file `upload`; return the facts. Raises Refused with every problem."""
     images = Images(limits)
     with pq.ParquetFile(folder / "upload", buffer_size=_BUFFER_BYTES) as file:
         _check(file, limits)
@@ -47,7 +47,7 @@ def take_image_parquet(folder: Path, limits: ImageLimits) -> dict[str, Any]:
 
 
 def _check(file: pq.ParquetFile, limits: ImageLimits) -> None:
-    """Raises Refused by the footer alone."""
+    """Raise Refused for too many rows or unsuitable columns. Reads only the footer."""
     schema, rows = file.schema_arrow, file.metadata.num_rows
     if rows > limits.images:
         raise refusal("#", f"holds {rows} images, expected at most {limits.images}", "too_many_images")
@@ -67,7 +67,7 @@ def _check(file: pq.ParquetFile, limits: ImageLimits) -> None:
 
 
 def _items(file: pq.ParquetFile, images: Images) -> Iterator[ImageItem]:
-    """The rows as images; a row without an image or a label becomes a problem and is passed over."""
+    """The images of the rows. A row without an image or a label is left out and added to the problems."""
     names = _class_names(file.schema_arrow)
     wanted = [name for name in file.schema_arrow.names if name in _USED]
     number = 0
@@ -99,7 +99,7 @@ def _item(row: dict[str, Any], number: int, names: list[str], images: Images) ->
 
 
 def _content(cell: Any) -> tuple[bytes | None, str | None]:
-    """The encoded bytes, and the path that stands beside them."""
+    """The encoded image, and the path in the same cell."""
     return (cell.get(_BYTES), _text(cell.get("path"))) if isinstance(cell, dict) else (cell, None)
 
 
@@ -108,7 +108,7 @@ def _text(cell: Any) -> str | None:
 
 
 def _label(row: dict[str, Any], names: list[str]) -> Label | str:
-    """The label of a row, or what is wrong with it."""
+    """The label of a row, or the description of its problem."""
     cell, split = row[_LABEL], row.get("split") or ""
     if isinstance(split, str) and split and split.lower() not in SPLITS:
         return f'has the part "{show(split)}", expected train, validation or test'
@@ -125,12 +125,12 @@ def _split(cell: Any) -> Any:
 
 
 def _class_names(schema: pa.Schema) -> list[str]:
-    """The names of Hugging Face's ClassLabel, whose numbers the column holds; empty where there are none."""
+    """The class names of Hugging Face's ClassLabel, for a column of their numbers; empty without them."""
     try:
-        told = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][_LABEL]["names"]
+        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][_LABEL]["names"]
     except (ValueError, KeyError, TypeError):
         return []
-    return told if isinstance(told, list) and all(isinstance(name, str) for name in told) else []
+    return found if isinstance(found, list) and all(isinstance(name, str) for name in found) else []
 
 
 def _is_image(kind: pa.DataType) -> bool:

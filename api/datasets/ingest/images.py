@@ -1,4 +1,4 @@
-"""Images on their way into `data.parquet`: each is decoded once, and none is taken where one is broken."""
+"""Stores images in `data.parquet`. Each is decoded once, and one that is damaged refuses the whole upload."""
 
 import hashlib
 from collections import Counter
@@ -20,7 +20,7 @@ from shared.problems import MOST_PROBLEMS, Problem, Refused, at_most_shown, list
 MOST_NAMES_LEFT_OUT = 100
 _PARTS = {"": "unsplit", "train": "train", "validation": "validation", "test": "test"}
 _PART_NUMBERS = {split: number for number, split in enumerate(_PARTS)}
-# Enough of a SHA-256 that two images of a dataset never share it by chance.
+# The stored part of a SHA-256: two different images do not have the same one by chance.
 _DIGEST_BYTES = 16
 
 
@@ -35,7 +35,7 @@ class ImageItem:
 
 @dataclass
 class Images:
-    """The images read so far: what they are, and what is wrong with them."""
+    """The counts and the problems of the images so far. `sizes`: lowest and highest width, then height, in pixels."""
 
     limits: ImageLimits
     problems: list[Problem] = field(default_factory=list)
@@ -50,13 +50,13 @@ class Images:
     _parts: bytearray = field(default_factory=bytearray)
 
     def refuse(self, path: str, detail: str, code: str) -> None:
-        """Add a problem of one image; of very many only their number is kept."""
+        """Add the problem of an image. Above MOST_PROBLEMS only the number is counted."""
         self.broken += 1
         if self.broken <= MOST_PROBLEMS:
             self.problems.append(Problem(pointer("files", show(path)), detail, code))
 
     def add(self, item: ImageItem) -> Decoded | None:
-        """Count one image. None where it cannot be taken."""
+        """Decode and count an image. None if it is refused, which is added to the problems."""
         self.bytes += len(item.content)
         try:
             decoded = decode(item.content, self.limits.image_pixels)
@@ -73,8 +73,8 @@ class Images:
         return decoded
 
     def profile(self) -> ImagesProfile:
-        """What is known of all images. Raises Refused with every problem of all of them."""
-        self._stop_at_problems()
+        """The profile of all images. Raises Refused with all problems."""
+        self._raise_problems()
         duplicates, in_both = self._count_duplicates()
         return ImagesProfile(
             classes=tuple(self._class(name) for name in sorted(self._class_names())),
@@ -85,13 +85,13 @@ class Images:
             in_train_and_validation=in_both,
         )
 
-    def _stop_at_problems(self) -> None:
+    def _raise_problems(self) -> None:
         problems = [*self.problems, *self._problems_of_all()]
         if problems:
             raise Refused(at_most_shown(problems, max(0, self.broken - MOST_PROBLEMS)))
 
     def _problems_of_all(self) -> list[Problem]:
-        """What is wrong with the images together; nothing is concluded where some of them are missing."""
+        """The problems of the images together. If some were refused, only the number of classes is checked."""
         names = self._class_names()
         if len(names) > MOST_IMAGE_CLASSES:
             detail = f"has {len(names)} classes, expected at most {MOST_IMAGE_CLASSES}"
@@ -119,7 +119,7 @@ class Images:
         ]
 
     def _count_duplicates(self) -> tuple[int, int]:
-        """How many images another has the same bytes as, and how many of them are in both train and validation."""
+        """The number of images with the same bytes as another, and of those that are in both train and validation."""
         digests = np.frombuffer(self._digests, dtype=f"V{_DIGEST_BYTES}")
         parts = np.frombuffer(self._parts, dtype=np.uint8)
         _, groups, counts = np.unique(digests, return_inverse=True, return_counts=True)
@@ -131,7 +131,7 @@ class Images:
 
 
 def _notes(one: Decoded) -> list[str]:
-    """The words of a warning for each thing that a model will not see."""
+    """The text of a warning for each property that a model will not see."""
     found = {
         "animations, of which only the first frame is used": one.is_animated,
         "images with 16 bits per channel, reduced to 8": one.is_deep,
@@ -140,7 +140,7 @@ def _notes(one: Decoded) -> list[str]:
 
 
 def store_images(items: Iterable[ImageItem], images: Images, folder: Path) -> dict[str, Any]:
-    """Write `data.parquet` and `thumbnails.parquet`; the facts about them. Raises Refused with every problem."""
+    """Write `data.parquet` and `thumbnails.parquet`; return the facts. Raises Refused with every problem."""
     with ImageFile(folder / "data.parquet") as data, ThumbnailFile(folder / "thumbnails.parquet") as thumbnails:
         for item in items:
             decoded = images.add(item)

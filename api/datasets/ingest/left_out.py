@@ -1,4 +1,4 @@
-"""Columns of a file that are no data: the index that pandas or R wrote along, and columns without name and value."""
+"""Columns of a file that are not data: an index written by pandas or R, and columns with neither name nor value."""
 
 import re
 
@@ -13,7 +13,7 @@ _UNNAMED = re.compile(r"(Unnamed: 0(\.[0-9]+)*)?")
 
 
 def leave_out(draft: Draft, reading: Reading) -> None:
-    """Take such columns out of the draft, and say so; one whose kind the upload names stays."""
+    """Remove such columns from the draft, with a warning for each. A column in `column_kinds` stays."""
     at_start = True
     for column in list(draft.columns):
         if column.name and column.name in reading.column_kinds:
@@ -41,7 +41,7 @@ def _why_empty(column: DraftColumn) -> str | None:
 
 
 def _is_index(cells: pa.ChunkedArray) -> bool:
-    """Whether the cells are whole numbers or texts, all different."""
+    """Whether the cells are distinct whole numbers or distinct texts, and none is missing."""
     fits = pa.types.is_integer(cells.type) or pa.types.is_string(cells.type)
     return fits and not cells.null_count and pc.count_distinct(cells).as_py() == len(cells)
 

@@ -1,4 +1,4 @@
-"""How much of a dataset is taken, and the refusal of more."""
+"""Limits of an upload."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Limits:
     cells: int
 
     def check(self, rows: int, columns: int) -> None:
-        """Raises Refused where it is too much."""
+        """Raise Refused above a limit."""
         if columns > self.columns:
             raise refusal("#", f"holds {columns} columns, expected at most {self.columns}", "too_many_columns")
         if rows * columns > self.cells:
@@ -23,7 +23,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """The maximum number of images and of their bytes together; of one image the bytes and the pixels."""
+    """The maximum number of images and of bytes of all images, and of bytes and pixels of one image."""
 
     images: int
     bytes: int
@@ -32,5 +32,5 @@ class ImageLimits:
 
 
 def refusal(pointer: str, detail: str, code: str) -> Refused:
-    """One problem as a refusal."""
+    """The refusal with one problem."""
     return Refused([Problem(pointer, detail, code)])

@@ -1,4 +1,4 @@
-"""What can be wrong with the columns' names."""
+"""Problems of the names of columns."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ _NAME: TypeAdapter[str] = TypeAdapter(ColumnName)
 
 
 def wrong_names(names: Sequence[str]) -> Iterator[Problem]:
-    """What is wrong with the names, clean ones, in their order."""
+    """A problem for each empty, duplicate or invalid name. `names` are cleaned, in the order of the columns."""
     seen: set[str] = set()
     for index, name in enumerate(names):
         place = pointer("columns", name if name and len(name) <= 60 else index)

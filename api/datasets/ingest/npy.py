@@ -23,12 +23,12 @@ NumberArray = np.ndarray[Any, np.dtype[Any]]
 
 
 class BadArray(Exception):
-    """A `.npy` file that cannot be taken; the message says why, after its name."""
+    """A `.npy` file that is refused. The message is the predicate of a sentence that begins with the file's name."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a `.npy` file says of itself. `shape` includes the rows; `bytes` is the length of the header."""
+    """The header of a `.npy` file. `shape` includes the rows; `bytes` is the length of the header."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
@@ -37,22 +37,22 @@ class Header:
 
     @property
     def kind(self) -> str:
-        """boolean, integer or float."""
+        """The kind of the numbers: boolean, integer or float."""
         return _KINDS[self.dtype.kind]
 
     @property
     def kept_dtype(self) -> np.dtype[np.generic]:
-        """The type of the kept array, in this machine's byte order."""
+        """The dtype of the stored array, in this machine's byte order."""
         return self.dtype.newbyteorder("=")
 
     @property
     def data_bytes(self) -> int:
-        """The length of the numbers."""
+        """The size of the numbers in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 class _Counted:
-    """A file as numpy's reader of headers wants it, which counts what was read."""
+    """A file for NumPy's reader of headers that counts the bytes it has read."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
@@ -65,12 +65,12 @@ class _Counted:
 
 
 def read_header(read: Callable[[int], bytes], file_bytes: int) -> Header:
-    """The header of a file of that length; leaves `read` right after it. Raises BadArray."""
+    """Read the header of a file of `file_bytes` bytes. The next `read` returns the numbers. Raises BadArray."""
     file = _Counted(read)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # A file of version 3 has named fields, which are refused too.
+            # A file of version 3 has named fields, which are refused, too.
             read_rest = _READERS[npy.read_magic(file)]
             shape, is_fortran, dtype = read_rest(file)
     except (ValueError, TypeError, KeyError, SyntaxError, TokenError, RecursionError, OverflowError):
@@ -97,7 +97,7 @@ def _check_shape(header: Header, file_bytes: int) -> None:
 def read_blocks(read: Callable[[int], bytes], header: Header, folder: Path) -> Iterator[NumberArray]:
     """The numbers after the header in C order, in flat blocks of `kept_dtype` that need little memory.
 
-    An array in Fortran order passes through a file without a name in `folder`.
+    An array in Fortran order is first copied to a temporary file in `folder`.
     """
     blocks = _fortran_blocks(read, header, folder) if header.is_fortran else _plain_blocks(read, header)
     for block in blocks:
@@ -132,7 +132,7 @@ def _fortran_blocks(read: Callable[[int], bytes], header: Header, folder: Path) 
 
 
 def read_exactly(read: Callable[[int], bytes], size: int) -> bytes:
-    """Read until there are `size` bytes. Raises BadArray where the file ends before."""
+    """Read exactly `size` bytes. Raises BadArray if the file ends before."""
     pieces = []
     while size:
         piece = read(size)
@@ -144,7 +144,7 @@ def read_exactly(read: Callable[[int], bytes], size: int) -> bytes:
 
 
 def file_header(header: Header) -> bytes:
-    """The header of the kept file: plain, in C order."""
+    """The header of the stored file, which is in C order."""
     described = {"descr": npy.dtype_to_descr(header.kept_dtype), "fortran_order": False, "shape": header.shape}
     file = io.BytesIO()
     npy.write_array_header_1_0(file, described)

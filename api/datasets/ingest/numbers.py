@@ -1,14 +1,14 @@
-"""Numbers in text: plain ones, codes that only look like numbers, and numbers that are written in another way."""
+"""Numbers in text: plain ones, codes that only look like numbers, and numbers in another notation."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _PLAIN = r"^-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?(?i:inf|infinity)$"
 _SIGNED = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?(?i:inf|infinity)$"
-# A number that is written so is a code: as a number it would lose its zeros, its sign or its base.
+# Text of this form is a code: as a number it would lose its zeros, its sign or its base.
 CODE = r"^\s*[+-]?0[0-9xX]|^\s*\+"
 
-# What any of the patterns below can begin with.
+# The beginning that all of the patterns below can have.
 NUMBER_LIKE = r"^[-+(]?\s*([$€£¥₹]|USD|EUR|GBP|CHF)?\s*[-+]?[.,]?[0-9]|^[+-]?(?i:inf)"
 _CURRENCY = "(?:[$€£¥₹]|USD|EUR|GBP|CHF)"
 _DIGITS = "[0-9][0-9.,'\u2019\u00a0\u202f]*"
@@ -20,7 +20,7 @@ _OTHERWISE = "|".join((_PERCENT, _MONEY, _THOUSANDS, _COMMA))
 
 
 def matches(words: pa.Array, pattern: str) -> pa.BooleanArray:
-    """Which words match; RE2's syntax."""
+    """Which words match. `pattern` has the syntax of RE2."""
     return pc.match_substring_regex(words, pattern)
 
 
@@ -30,7 +30,7 @@ def matches_all(words: pa.Array, pattern: str) -> bool:
 
 
 def are_plain(words: pa.Array) -> pa.BooleanArray:
-    """Which words are numbers, and no codes."""
+    """Which words are numbers and not codes."""
     return pc.and_not(matches(words, _PLAIN), matches(words, CODE))
 
 
@@ -40,7 +40,7 @@ def are_signed(words: pa.Array) -> pa.BooleanArray:
 
 
 def to_numbers(words: pa.Array) -> pa.Array:
-    """The words, all of them numbers, as 64-bit integers where they are such, else as floats."""
+    """The words, which must be numbers, as 64-bit integers if all are integers, otherwise as floats."""
     try:
         return words.cast(pa.int64())
     except pa.ArrowInvalid:
@@ -53,7 +53,7 @@ def are_written_otherwise(words: pa.Array) -> pa.BooleanArray:
 
 
 def name_notation(words: pa.Array) -> str:
-    """What numbers that are written otherwise have in them, such as `decimal commas`."""
+    """The notation of numbers that are not plain, such as `decimal commas`, for an error message."""
     commas, thousands = matches(words, _COMMA), matches(words, _THOUSANDS)
     has_decimals = _any(pc.and_not(commas, thousands))
     # 1,234 alone can be either: the other cells decide.

@@ -1,4 +1,4 @@
-"""A Parquet file as a draft, judged by its footer before anything is read."""
+"""A Parquet file as a draft. Its footer is checked before anything else is read."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from shared.problems import Problem, Refused, pointer
 
 
 def read_parquet(path: Path, limits: Limits, reading: Reading) -> Draft:
-    """The whole file with whole numbers, numbers, booleans, texts and datetimes. Raises Refused for everything else."""
+    """Read the whole file, as integers, floats, booleans, texts and datetimes. Raises Refused for other types."""
     try:
         with pq.ParquetFile(path) as file:
             limits.check(file.metadata.num_rows, file.metadata.num_columns)
@@ -90,7 +90,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """As 64-bit integers; as numbers where one is too large for them."""
+    """The column as 64-bit integers, or as floats if one is too large."""
     try:
         return column.cast(pa.int64())
     except pa.ArrowInvalid:
@@ -98,7 +98,7 @@ def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _warn_of_named_index(draft: Draft, schema: pa.Schema) -> None:
-    """The index of a DataFrame that has a name is a column like others; whether it is data only its author knows."""
+    """Warn of an index of a DataFrame that has a name: it is stored as a column, and may not be data."""
     for name in _index_names(schema):
         if name in draft.names and not name.startswith("__index_level_"):
             draft.warnings.append(
@@ -107,9 +107,9 @@ def _warn_of_named_index(draft: Draft, schema: pa.Schema) -> None:
 
 
 def _index_names(schema: pa.Schema) -> list[str]:
-    """What pandas wrote of its index into the file; a range is no column."""
+    """The names of the columns of the index that pandas has saved. A range is not stored as a column."""
     try:
-        told = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))["index_columns"]
+        found = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))["index_columns"]
     except (ValueError, KeyError, TypeError):
         return []
-    return [clean_name(name) for name in told if isinstance(name, str)] if isinstance(told, list) else []
+    return [clean_name(name) for name in found if isinstance(name, str)] if isinstance(found, list) else []

@@ -1,4 +1,4 @@
-"""How the cells of a file are to be read, as far as the upload says so."""
+"""The options of an upload for reading the cells of a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ class Reading:
 
     @property
     def text_marks(self) -> list[str]:
-        """The cells that are missing in a column of text."""
+        """The marks of missing values in a column of text."""
         return self._marks(TEXT_MARKS)
 
     @property
     def number_marks(self) -> list[str]:
-        """The cells that are missing in a column of numbers, booleans or datetimes."""
+        """The marks of missing values in a column of numbers, booleans or datetimes."""
         return self._marks(NUMBER_MARKS)
 
     def _marks(self, usual: tuple[str, ...]) -> list[str]:

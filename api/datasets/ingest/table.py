@@ -1,4 +1,4 @@
-"""What holds for every dataset, whatever file it came in: its checks, its profile, its file."""
+"""The checks, the profile and the stored file of a table, for every format of upload."""
 
 import math
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from shared.durable import sync_file
 from shared.problems import Problem, Refused, pointer
 
 _MOST_NAMED = 10
-# Longer texts are no categories; listing them would swell every answer that shows the dataset.
+# Longer texts are not categories, and would make every answer with the dataset large.
 _MOST_VALUE_CHARACTERS = 256
 
 
 def check(draft: Draft, limits: Limits, reading: Reading) -> None:
-    """Leave out what is no data, and make NaN missing and empty columns numbers. Raises Refused with every problem."""
+    """Remove columns that are not data; make NaN missing and empty columns floats. Raises Refused with all problems."""
     limits.check(draft.rows, len(draft.columns))
     leave_out(draft, reading)
     problems = [*wrong_names(draft.names), *draft.problems, *_infinities(draft)]
@@ -40,12 +40,12 @@ def check(draft: Draft, limits: Limits, reading: Reading) -> None:
 
 
 def profile(draft: Draft) -> list[Column]:
-    """What is known of each column."""
+    """The profile of each column."""
     return leave_out_lists([_profile(column) for column in draft.columns])
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """The table as a Parquet file, on the disk when this returns."""
+    """Write the table as a Parquet file, and flush it to the disk."""
     pq.write_table(table, path, compression="zstd")
     sync_file(path)
 
@@ -70,7 +70,7 @@ def _with_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def leave_out_lists(columns: list[Column], most_bytes: int = MOST_PROFILE_BYTES) -> list[Column]:
-    """The columns without their longest lists of values, as many as it takes to have `most_bytes` as JSON."""
+    """Remove the longest lists of values, until the columns have at most `most_bytes` as JSON."""
     bare = [column.model_copy(update={"values": None}) for column in columns]
     lists = [
         len(whole.model_dump_json()) - len(one.model_dump_json()) for whole, one in zip(columns, bare, strict=True)
@@ -139,5 +139,5 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _finite(number: float | None) -> float | None:
-    """None for a mean whose sum no double holds."""
+    """The number; None if it is not finite, as a mean whose sum overflows."""
     return number if number is not None and math.isfinite(number) else None

@@ -1,7 +1,7 @@
-"""What a column of texts is: numbers, booleans, datetimes, or texts that keep what was written.
+"""Finds the kind of a column of texts: numbers, booleans, datetimes, or texts, which stay as they were written.
 
-A column is judged by its different cells. It is numbers where all of them are, marks of missing values aside; a column
-that is mostly numbers is text, and its dataset says which cells made it so.
+Only the distinct cells are examined. A column is numbers if all of them are, apart from marks of missing values. A
+column that is mostly numbers is text, with a warning that names the other cells.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from shared.problems import Problem, pointer
 
 _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
-# A first look at this number of different cells excludes what a column is not.
+# This number of distinct cells is tested first, which excludes most kinds quickly.
 _FIRST_LOOK = 20
 _SAMPLE = 1000
 _LEAST_NUMBER_LIKE = 0.25
 _MOST_SHOWN_CELLS = 3
 _MOST_SHOWN_CHARACTERS = 40
-# Of a column's cells so large a part is numbers in another notation where its author meant numbers.
+# If at least this fraction of the cells are numbers, some of them in another notation, numbers were meant.
 _MEANT_AS_NUMBERS = 0.9
 
 
 @dataclass(frozen=True)
 class _Words:
-    """The different cells of a column in the order of their first rows, and in how many rows each stands."""
+    """The distinct cells of a column in the order of their first rows, and the number of rows of each."""
 
     all: pa.Array
     rows: pa.Array
@@ -53,15 +53,15 @@ class _Words:
 
 
 def settle_text(draft: Draft, column: DraftColumn, reading: Reading, *, is_typed: bool = False) -> None:
-    """Give the column of texts its kind; tell the draft what is wrong with it or worth knowing.
+    """Convert a column of texts to its kind, and add its problems and warnings to the draft.
 
-    Of a file that has types of its own (`is_typed`) texts stay exactly as they are, unless they are all datetimes, or
-    the upload asks for another kind or names marks of missing values.
+    In a file with types (`is_typed`), such as Parquet, texts stay exactly as they are, unless all are datetimes, or the
+    upload requests another kind or names marks of missing values.
     """
-    _Settling(draft, column, reading, is_typed=is_typed).settle()
+    _Settler(draft, column, reading, is_typed=is_typed).settle()
 
 
-class _Settling:
+class _Settler:
     def __init__(self, draft: Draft, column: DraftColumn, reading: Reading, *, is_typed: bool) -> None:
         self._draft, self._column, self._reading = draft, column, reading
         self._is_typed, self._written = is_typed, column.cells
@@ -81,7 +81,7 @@ class _Settling:
             self._judge_text()
 
     def _find_numbers(self) -> bool:
-        """Whether the filled cells are numbers or booleans, which they then become; no cell at all is a number."""
+        """Convert the filled cells if all are numbers or booleans (or there are none). Return whether this was done."""
         words = self._filled.all
         if _all(numbers.are_plain(words[:_FIRST_LOOK])) and _all(numbers.are_plain(words)):
             self._become(numbers.to_numbers(words))
@@ -100,7 +100,7 @@ class _Settling:
         return True
 
     def _become(self, values: pa.Array) -> None:
-        """Replace each filled cell by its value; the others are missing."""
+        """Replace each filled cell by its value. The others become missing."""
         self._count_marks(self._reading.number_marks)
         self._column.cells = values.take(pc.index_in(self._column.cells, value_set=self._filled.all))
 
@@ -136,7 +136,7 @@ class _Settling:
         self._refuse(detail, "not_a_datetime")
 
     def _judge_text(self) -> None:
-        """Say what kept a column from being numbers or datetimes that was meant to be such."""
+        """Warn of a column that was probably meant as numbers or datetimes, or refuse it."""
         if len(self._filled.all) and is_ambiguous(self._filled.all):
             self._warn(
                 f"the day and month of dates such as {self._show(self._filled, 1)} are ambiguous; write them as "
@@ -167,11 +167,11 @@ class _Settling:
             )
 
     def _lacks_usual_marks(self, odd: _Words) -> bool:
-        """Whether only marks of missing values that the upload's own list leaves out keep the column from numbers."""
+        """Whether the cells that are not numbers are all usual marks that `missing_values` of the upload lacks."""
         return self._reading.missing_values is not None and not len(odd.without(list(NUMBER_MARKS)).all)
 
     def _may_be_meant_as_numbers(self) -> bool:
-        """Whether of a sample of the cells enough begin or end as numbers do; long columns of names cost no more."""
+        """Whether enough cells look like numbers. Tests a sample, so that a long column of names costs little."""
         words = self._filled.all
         sample = words[:: max(1, len(words) // _SAMPLE)]
         return (pc.mean(numbers.matches(sample, numbers.NUMBER_LIKE)).as_py() or 0) >= _LEAST_NUMBER_LIKE
@@ -193,7 +193,7 @@ class _Settling:
         self._draft.warnings.append(f'column "{name}" is text: {detail}. column_kinds={name}:text takes it as text')
 
     def _show(self, words: _Words, most: int = _MOST_SHOWN_CELLS) -> str:
-        """The first of the words with the first row of each."""
+        """The first words, each with its first row, for a message."""
         shown = words.all[:most].to_pylist()
         return ", ".join(f'"{_printable(word)}" in row {self._first_row(word)}' for word in shown)
 
@@ -202,7 +202,7 @@ class _Settling:
 
 
 def remove_marks(column: DraftColumn, reading: Reading) -> None:
-    """Make those numbers missing that the upload names as marks, in a column that is no text."""
+    """Make the numbers missing that the upload names as marks, in a column that is not text."""
     if not (pa.types.is_integer(column.cells.type) or pa.types.is_floating(column.cells.type)):
         return
     for mark in reading.missing_values or ():
@@ -214,7 +214,7 @@ def remove_marks(column: DraftColumn, reading: Reading) -> None:
 
 
 def ask_kind(draft: Draft, column: DraftColumn, asked: AskedKind | None) -> None:
-    """Make of a column that is no text what the upload asks for, or tell the draft why that cannot be."""
+    """Convert a column that is not text to the requested kind, or add a problem to the draft."""
     kind = column.cells.type
     if asked == "text":
         column.cells = column.cells.cast(pa.string())
@@ -230,7 +230,7 @@ def _all(mask: pa.BooleanArray) -> bool:
 
 
 def _trim(column: DraftColumn) -> _Words:
-    """Remove the blanks around the cells; the different cells that are left."""
+    """Remove the spaces around the cells of the column. Return its distinct cells."""
     words = _count(column.cells)
     if pc.utf8_trim_whitespace(words.all).equals(words.all):
         return words

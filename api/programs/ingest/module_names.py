@@ -1,4 +1,4 @@
-"""Names of modules that a program must not hide: those of the service, of what a worker trains with, and of Python."""
+"""Names of modules that a program must not hide: those of Fitstop, of a worker's libraries, and of Python."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""An uploaded program becomes a version: its files are judged, compiled without running them, and packed again."""
+"""Makes a version from an uploaded program: checks its files, compiles them without running them, packs them again."""
 
 import hashlib
 import io
@@ -15,14 +15,14 @@ from shared.program import ARCHIVE, default_entry, hash_program, write_archive
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
 _GZIP = b"\x1f\x8b"
 _TAR_PLACE, _TAR = 257, b"ustar"
-# What programs and operating systems leave beside the files of a person.
+# Files that operating systems and tools add to a folder.
 _SYSTEM_FOLDERS = frozenset({"__MACOSX", "__pycache__", ".git"})
 _SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _MODULE_ENDINGS = (".py", ".pyc", ".so", ".pyd")
 
 
 def take_program(folder: Path, script_name: str, most_files: int, most_bytes: int) -> dict[str, Any]:
-    """Write `version/program.zip` from `upload`; the facts about it. Raises Refused with every problem.
+    """Write `version/program.zip` from `upload`, and return its facts. Raises Refused with every problem.
 
     `script_name` is the name of an upload that is a single `.py` file.
     """
@@ -30,7 +30,7 @@ def take_program(folder: Path, script_name: str, most_files: int, most_bytes: in
     kind = _kind_of(upload)
     if kind == "script":
         files, left_out = {script_name: upload.read_bytes()}, 0
-        _refuse(_judge_names([script_name]))
+        _raise_problems(_check_names([script_name]))
     else:
         files, left_out = _unpack(upload, kind, most_files, most_bytes)
     broken = _compile(files)
@@ -60,33 +60,33 @@ def _kind_of(upload: Path) -> Literal["script", "zip", "tar"]:
 def _unpack(
     upload: Path, kind: Literal["zip", "tar"], most_files: int, most_bytes: int
 ) -> tuple[dict[str, bytes], int]:
-    """The content of each file by its path, and the number of files that are left out."""
+    """The content of each file by its path, and the number of files that were left out."""
     # Folders are entries, too.
     entries, problems = survey_names(upload, kind, ArchiveLimits(2 * most_files, most_bytes))
     kept = {entry.name for entry in entries if not _is_system(entry.name)}
     if len(kept) > most_files:
         detail = f"holds {len(kept)} files, expected at most {most_files}; data belongs in a dataset"
         problems.append(Problem("#", detail, "too_many_files"))
-    # An entry that is refused may be the script.
-    _refuse([*problems, *_judge_names(sorted(kept), is_whole=not problems)])
+    # A refused entry may be the script, so with problems it is not missed.
+    _raise_problems([*problems, *_check_names(sorted(kept), is_whole=not problems)])
     files = {one.name: one.read(one.size) for one in read_archive(upload, kind, kept.__contains__)}
     return files, len(entries) - len(kept)
 
 
-def _refuse(problems: list[Problem]) -> None:
+def _raise_problems(problems: list[Problem]) -> None:
     if problems:
         raise Refused(at_most_shown(problems))
 
 
-def _judge_names(paths: list[str], *, is_whole: bool = True) -> list[Problem]:
-    """The problems of the files' paths; `is_whole` says that they are all files of the program."""
+def _check_names(paths: list[str], *, is_whole: bool = True) -> list[Problem]:
+    """The problems of the files' paths. Only if they are all files (`is_whole`), a script can be missing."""
     problems = [Problem(pointer("files", show(path)), detail, code) for path, detail, code in _name_faults(paths)]
     if is_whole and not any(path.endswith(".py") for path in paths):
-        problems.append(Problem("#", _say_no_script(paths), "no_script"))
+        problems.append(Problem("#", _describe_missing_script(paths), "no_script"))
     return problems
 
 
-def _say_no_script(paths: list[str]) -> str:
+def _describe_missing_script(paths: list[str]) -> str:
     notebook = next((path for path in paths if path.endswith(".ipynb")), None)
     if notebook is not None:
         return f"holds no .py file; convert the notebook: jupyter nbconvert --to script {show(notebook)}"
@@ -94,7 +94,7 @@ def _say_no_script(paths: list[str]) -> str:
 
 
 def _name_faults(paths: list[str]) -> Iterator[tuple[str, str, str]]:
-    """The path, the fault and its code."""
+    """The path, the description and the code of each problem."""
     known, named = set(paths), set()
     for path in paths:
         file = next((above for above in _folders_above(path) if above in known), None)
@@ -111,7 +111,7 @@ def _folders_above(path: str) -> list[str]:
 
 
 def _module_of(path: str) -> str | None:
-    """The top-level module that a file makes importable, or is in; None for a file that is no Python."""
+    """The top-level module that a file defines or belongs to; None for a file that cannot be imported."""
     if not path.endswith(_MODULE_ENDINGS):
         return None
     return path.partition("/")[0].partition(".")[0]
