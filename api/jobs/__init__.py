@@ -1,1 +1,1 @@
-"""The routes under /jobs, a file for each act: post, show, list, end, extend, and what a job has to show."""
+"""The routes under /jobs, in a file for each: post, show, list, end, extend, and the files and progress of a job."""

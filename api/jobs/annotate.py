@@ -18,7 +18,7 @@ from shared.problems import NotFound, Problem, Refused
 from shared.spec import Strict
 from shared.validation import validate
 
-# Tags and the note with every character as an escape.
+# Enough for all tags and the note, with every character escaped.
 _MOST_BYTES = 128 * 1024
 _Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 
@@ -47,7 +47,7 @@ class JobChange(Strict):
 def change(job_id: str) -> Response:
     """Change the tags and the note of a job in any state. Omitted fields do not change; the rest of a job is final.
 
-    The lists of several clients at once are applied one after the other, so no added tag is lost.
+    Concurrent changes are applied one after the other, so no added tag is lost.
     """
     no_query()
     folder = find_job(job_id)
@@ -75,7 +75,7 @@ def _check(asked: JobChange) -> None:
 
 
 def _apply(asked: JobChange, now: Annotations) -> Annotations:
-    """Raises Refused where there would be too many tags."""
+    """The changed annotations. Raises Refused for too many tags."""
     kept = now.tags if asked.tags is None else asked.tags
     removed = set(asked.remove_tags or ())
     tags = tuple(dict.fromkeys(tag for tag in [*kept, *(asked.add_tags or ())] if tag not in removed))

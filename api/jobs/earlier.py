@@ -1,4 +1,4 @@
-"""The model of an earlier job that a new one starts from: found when the job is posted, and linked into its folder."""
+"""The model of an earlier job that a new job starts from. It is found at the post, and linked into the new folder."""
 
 from api.auth.projects import reaches_job
 from api.state.service import service
@@ -16,16 +16,16 @@ _PLACE = pointer("model", "job")
 def find_earlier(
     asked: JobSpec, faults: Faults, follows: str | None = None
 ) -> tuple[EarlierModel | None, list[Problem]]:
-    """The model that a job starts from, and the problem where there is none; (None, []) where it starts from none.
+    """The model that a job starts from, or the problem if it cannot be used; (None, []) for a job that names none.
 
-    A job that `follows` another one, as its retry or its extension, starts from that job's own copy.
+    `follows` is the id of the job that a retry or an extension follows; its copy of the model is used then.
     """
     wanted = asked.model
     if not isinstance(wanted, EarlierJobSpec) or not Findings(faults).is_sure("model/job"):
         return None, []
     try:
         found = _read(wanted.job) if follows is None else _read_copy(follows)
-        # What it is judged by is read now, and refused here.
+        # Read now what the checks need later, so that errors are caught here.
         _ = found.config, found.columns
     except (CannotStart, UnusableDocument) as error:
         reason = "its documents cannot be read" if isinstance(error, UnusableDocument) else str(error)
@@ -36,7 +36,7 @@ def find_earlier(
 
 
 def keep_earlier(record: JobRecord, into: JobFolder) -> None:
-    """Link the model that a new job starts from into its folder. Raises Conflict where it is not there any more."""
+    """Link the model that a new job starts from into its folder. Raises Conflict if the model no longer exists."""
     if not record.lineage:
         return
     follows = record.retry_of or record.extends

@@ -28,8 +28,8 @@ from shared.sweep.folder import find_sweep
 def cancel(job_id: str) -> Response:
     """Cancel a job: a queued one ends at once, a running one saves its state first. Repeating it changes nothing.
 
-    The request is written before the state is read: a worker that claims the job in between finds the request. One
-    that claimed it before finds the result when it looks again after its claim.
+    The request is stored before the state is read, so a worker that claims the job in between finds the request. A
+    worker that claimed it earlier finds the result, since it reads the job again after its claim.
     """
     no_query()
     folder = find_job(job_id)
@@ -41,7 +41,7 @@ def cancel(job_id: str) -> Response:
 
 
 def cancel_job(folder: JobFolder) -> None:
-    """Ask for the end of a job that has none; one that no worker has taken ends at once."""
+    """Request the cancellation of an unfinished job. If no worker has claimed it, the job ends at once."""
     if state_of(folder).result is None:
         folder.request_cancel()
         state = state_of(folder)

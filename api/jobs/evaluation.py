@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/evaluation: how good the best model is on rows that did not train it."""
+"""GET /jobs/{id}/evaluation: the metrics of the best model on rows that were not used for training."""
 
 from flask import Response
 
@@ -23,7 +23,7 @@ from shared.problems import NotFound
     errors=(404,),
 )
 def show(job_id: str) -> Response:
-    """Show how good the best model is on the validation part, and on the test part where there is one.
+    """Show how good the best model is on the validation part, and on the test part if there is one.
 
     It is computed once, after the last epoch.
     """

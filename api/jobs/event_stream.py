@@ -1,6 +1,6 @@
-"""An event stream of a job (server-sent events): new items after a cursor as they come, then `end`.
+"""An event stream of a job (server-sent events): new items after a cursor as they appear, then `end`.
 
-Nothing is kept between two requests, so a stream resumes on any API host and after any restart.
+The API keeps no state of a stream, so a client can resume it on any API host and after any restart.
 """
 
 import time
@@ -20,20 +20,20 @@ from shared.problems import Problem, Refused, pointer
 CURSOR_PATTERN = "^[0-9]{1,9}:[0-9]{1,18}$"
 MOST_OFFSET = 2**63 - 1
 _KEEP_ALIVE_SECONDS = 15.0
-# A stream ends after this and its client resumes it.
+# A stream ends after this time, and its client resumes it.
 _STREAM_SECONDS = 600.0
 
-# Each with the cursor after it.
+# The frames of a stream, each with the cursor after it.
 Frames = Iterator[tuple[Cursor, str]]
 
 
 def event_stream(job: JobFolder, after: Cursor, frames: Callable[[JobFolder, Cursor], Frames]) -> Response:
-    """Stream what `frames` reads of a job after a cursor, until the job has finished. Raises HttpProblem 429, 503."""
-    held, release = service(), take_stream()
+    """Stream the `frames` of a job after a cursor, until the job has finished. Raises HttpProblem 429, 503."""
+    current, release = service(), take_stream()
     has_loop = "fitstop.leaves_within" in request.environ
-    parts = _all_frames(held, job, after, frames, has_loop=has_loop)
+    parts = _all_frames(current, job, after, frames, has_loop=has_loop)
     response = Response(parts, content_type=f"{STREAM}; charset=utf-8")
-    # Not in the generator: a client that is gone before the first frame never starts it.
+    # Not in the generator, which never starts if the client disconnects before the first frame.
     response.call_on_close(release)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
@@ -41,23 +41,23 @@ def event_stream(job: JobFolder, after: Cursor, frames: Callable[[JobFolder, Cur
 
 
 def _all_frames(
-    held: Service, job: JobFolder, after: Cursor, frames: Callable[[JobFolder, Cursor], Frames], *, has_loop: bool
+    current: Service, job: JobFolder, after: Cursor, frames: Callable[[JobFolder, Cursor], Frames], *, has_loop: bool
 ) -> Iterator[str]:
     yield ": connected\nretry: 2000\n\n"
-    began = spoke = time.monotonic()
-    while not held.is_stopping() and time.monotonic() - began < _STREAM_SECONDS:
-        # Asked before the files are read: nothing is written to them after the result.
-        is_over = job.result_file.exists() or not job.spec_file.exists()
+    began = last_sent = time.monotonic()
+    while not current.is_stopping() and time.monotonic() - began < _STREAM_SECONDS:
+        # Checked before the files are read: nothing is written to them after the result.
+        is_finished = job.result_file.exists() or not job.spec_file.exists()
         for place, part in frames(job, after):
             yield part
-            after, spoke = place, time.monotonic()
-        if is_over:
+            after, last_sent = place, time.monotonic()
+        if is_finished:
             yield _end(job, after)
             return
-        if time.monotonic() - spoke >= _KEEP_ALIVE_SECONDS:
+        if time.monotonic() - last_sent >= _KEEP_ALIVE_SECONDS:
             yield ": keep-alive\n\n"
-            spoke = time.monotonic()
-        # Nothing is new: our server asks again in a moment, and no thread waits meanwhile (api.serving.asgi).
+            last_sent = time.monotonic()
+        # Nothing is new: the server continues in a moment, and no thread waits until then (api.serving.asgi).
         yield ""
         if not has_loop:
             time.sleep(LOOK_SECONDS)
@@ -70,13 +70,13 @@ def _end(job: JobFolder, after: Cursor) -> str:
 
 def frame(after: Cursor, kind: str, data: object) -> str:
     """One event of the stream; `after` is its id."""
-    # A line feed in the type would end the field; in the data JSON escapes it.
+    # A line feed would end the field. In the data, JSON escapes it.
     one_line = " ".join(kind.split())
     return f"id: {after}\nevent: {one_line}\ndata: {to_json(data).decode()}\n\n"
 
 
 def last_event_id() -> Cursor | None:
-    """Where a client that was cut off continues; it outweighs `after`, which is from its first request."""
+    """The cursor of a client that reconnects, or None. `after` is from its first request, so this has precedence."""
     sent = request.headers.get("Last-Event-ID")
     if not sent:
         return None

@@ -1,7 +1,7 @@
 """GET /jobs/{id}/events, as JSON pages or as a stream, and GET /jobs/{id}/epochs.
 
-Events are read from `events.jsonl` after a cursor; nothing of them is kept between two requests, so a stream resumes on
-any API host and after any restart. Epochs come from the histories, which read only what is new in the file.
+Events are read from `events.jsonl` after a cursor. The API keeps no state of a stream, so a client can resume it on any
+API host and after any restart. Epochs come from the histories, which read only what is new in the file.
 """
 
 from itertools import islice
@@ -83,7 +83,7 @@ def show_epochs(job_id: str) -> Response:
 
 
 def _sample(epochs: list[int], best: int | None, points: int) -> list[int]:
-    """Exactly `points` indices, evenly spread, always with those of the first, the last and the best epoch."""
+    """Exactly `points` indices, evenly spaced, always with those of the first, the last and the best epoch."""
     last = len(epochs) - 1
     chosen = {round(place * last / (points - 1)) for place in range(points)}
     kept = epochs.index(best) if best in epochs else None

@@ -13,7 +13,7 @@ from api.http.query import no_query
 from api.http.strict_json import SMALL_BODY_BYTES, read_object
 from api.jobs.find import state_of
 from api.jobs.once import ONCE, store_once
-from api.jobs.post import JOB_LINKS, answer_post, new_record, on_the_same_data
+from api.jobs.post import JOB_LINKS, answer_post, check_same_data, new_record
 from api.jobs.settings import ReplaySettings
 from api.shapes.jobs import Job
 from api.state.histories import histories
@@ -28,7 +28,7 @@ from shared.replay import monitored_values, replay
 from shared.spec import MOST_EPOCHS, Budget, EarlyStoppingSpec, JobSpec, ProgramJobSpec, Strict
 from shared.validation import validate
 
-# Where the new spec has what this request has nearer at hand.
+# Places in the spec, and the places of the same settings in this request.
 _PLACES = {"#/hyperparameters/epochs": "#/epochs", "#/callbacks/early_stopping": "#/early_stopping"}
 
 
@@ -113,19 +113,19 @@ def _inherit(origin: _Origin, record: JobRecord, into: JobFolder) -> None:
 
 
 def _extend_record(origin: _Origin, asked: ExtendRequest, job_id: str) -> JobRecord:
-    """The new job's record. Raises Refused with everything that is wrong, Conflict where the data is other data."""
+    """The new job's record. Raises Refused with all problems, and Conflict if the data has changed."""
     before, problems = origin.record, []
     wanted = _change_spec(before.data_spec, asked)
     if wanted.hyperparameters.epochs <= origin.epochs:
-        problems.append(_nothing_left(wanted, origin, asked))
+        problems.append(_refuse_epochs(wanted, origin, asked))
     try:
         record = new_record(wanted, job_id, project=before.project, extends=before.id, extends_from=asked.from_)
     except Refused as refused:
-        raise Refused([*problems, *map(_place_here, refused.problems)]) from None
-    on_the_same_data(record, before)
+        raise Refused([*problems, *map(_translate_place, refused.problems)]) from None
+    check_same_data(record, before)
     stopping = record.spec.callbacks.early_stopping
     if stopping is not None:
-        problems += _stops_at_once(stopping, origin)
+        problems += _check_early_stopping(stopping, origin)
     if problems:
         raise Refused(problems)
     return record
@@ -154,18 +154,18 @@ def _change_rule(own: EarlyStoppingSpec, asked: ReplaySettings | None) -> EarlyS
     return own.model_copy(update=given)
 
 
-def _nothing_left(wanted: JobSpec, origin: _Origin, asked: ExtendRequest) -> Problem:
+def _refuse_epochs(wanted: JobSpec, origin: _Origin, asked: ExtendRequest) -> Problem:
     said = f"received {asked.epochs}" if asked.epochs else f"the job has max epochs {wanted.hyperparameters.epochs}"
     detail = f"{said}: the job continues after epoch {origin.epochs}; expected more than that"
     return Problem(pointer("epochs"), detail, "nothing_left")
 
 
-def _stops_at_once(rule: EarlyStoppingSpec, origin: _Origin) -> list[Problem]:
-    """Why the job would have stopped by the place where it continues; nothing where it would not."""
-    told = [one for one in histories().of(origin.source.job).epochs() if one.epoch <= origin.epochs]
-    if len(told) < origin.epochs:
-        raise Conflict(f"only {len(told)} of the {origin.epochs} epochs before its resume point are recorded")
-    past = replay(monitored_values([one.metrics for one in told], rule.monitor), rule)
+def _check_early_stopping(rule: EarlyStoppingSpec, origin: _Origin) -> list[Problem]:
+    """The problem of a rule by which the job would have stopped before it continues. Empty if it would not."""
+    recorded = [one for one in histories().of(origin.source.job).epochs() if one.epoch <= origin.epochs]
+    if len(recorded) < origin.epochs:
+        raise Conflict(f"only {len(recorded)} of the {origin.epochs} epochs before its resume point are recorded")
+    past = replay(monitored_values([one.metrics for one in recorded], rule.monitor), rule)
     stop = past.stop(rule.patience)
     if stop is None:
         return []
@@ -176,7 +176,8 @@ def _stops_at_once(rule: EarlyStoppingSpec, origin: _Origin) -> list[Problem]:
     return [Problem(pointer("early_stopping", "patience"), detail, "stops_at_once")]
 
 
-def _place_here(problem: Problem) -> Problem:
+def _translate_place(problem: Problem) -> Problem:
+    """The problem with a pointer into this request in place of the spec."""
     for there, here in _PLACES.items():
         if problem.pointer.startswith(there):
             return Problem(here + problem.pointer.removeprefix(there), problem.detail, problem.code)

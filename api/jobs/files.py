@@ -95,7 +95,7 @@ def model(job_id: str) -> Response:
 
 
 def _send(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
-    """The whole file or one range of it; its ETag is its sha256, so a resumed download is of the same bytes."""
+    """Send the whole file or one range of it. Its ETag is its SHA-256, so a resumed download has the same bytes."""
     file = open_checkpoint(attempt, checkpoint)
     try:
         response = Response(wrap_file(request.environ, file), direct_passthrough=True)
@@ -119,12 +119,12 @@ def repr_digest(sha256: str) -> str:
 
 
 def open_checkpoint(attempt: AttemptFolder, checkpoint: Checkpoint) -> BinaryIO:
-    """The checkpoint's file, as long as its manifest says."""
+    """Open the checkpoint's file. Raises NotFound if it was removed, HttpProblem 500 if its size is wrong."""
     try:
         file = open_plain(attempt.checkpoints / checkpoint.name)
     except FileNotFoundError:
         # Retention may have removed it since the manifest was read.
-        raise NotFound("this checkpoint is no longer there") from None
+        raise NotFound("this checkpoint no longer exists") from None
     if os.fstat(file.fileno()).st_size != checkpoint.bytes:
         file.close()
         raise HttpProblem(500, "damaged_checkpoint", "the checkpoint's file is not as long as its manifest says")

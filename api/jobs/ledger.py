@@ -9,7 +9,7 @@ from shared.ledger import PARTS, Held, Ledger, money
 
 @dataclass
 class LedgerSum:
-    """The ledgers of several jobs, added up; times in microseconds."""
+    """The sum of the ledgers of several jobs. Times are in microseconds."""
 
     jobs: int = 0
     waiting: int = 0

@@ -1,4 +1,4 @@
-"""GET /jobs: pages of jobs in any order, narrowed by state, sweep, name, time, metadata and tags."""
+"""GET /jobs: pages of jobs, filtered by status, sweep, name, time, metadata and tags, in any order."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ _MOMENT = {"type": "string", "format": "date-time", "examples": [utc_now()]}
 _STATUSES = get_args(JobStatus)
 _MOST_SEARCH = 128
 _NONE = "none"
-# What `wanted_of` reads.
+# The parameters that `wanted_of` reads.
 WANTED: dict[str, Schema] = {
     "after": text("Last id of the previous page, or its `next`. With `sort` only its `next`."),
     "sort": SORT,
@@ -52,7 +52,7 @@ WANTED: dict[str, Schema] = {
 
 # Maximum number of jobs that a list names as unreadable, with the reason.
 _MOST_SET_ASIDE = 100
-# Maximum number of folders that are looked at for one page without an index.
+# Maximum number of job folders that are read for one page without an index.
 MOST_FOLDERS = 300
 
 _Read = tuple[JobFolder, JobState, Found]
@@ -107,7 +107,7 @@ def _reports(found: list[_Read], aside: _SetAside) -> Iterator[Job]:
 
 
 def wanted_of(query: Query) -> Wanted:
-    """Which jobs a query asks for."""
+    """The filters and the order that a query asks for."""
     order = query.parse("sort", parse_order, Order())
     start: tuple[str, Key] = ("", None)
     after, key = query.parse("after", partial(parse_cursor, order), start)
@@ -128,10 +128,10 @@ def wanted_of(query: Query) -> Wanted:
 
 
 def candidates(wanted: Wanted, *, is_list: bool = False) -> Iterator[Found]:
-    """All jobs that may be wanted, in order, and others: the caller reads what they are.
+    """All jobs that may match, in order, and others: the caller must check each.
 
-    Raises HttpProblem while the index is being made, where only the index can sort them, and for a
-    list after MOST_FOLDERS.
+    Raises HttpProblem 503 while the index is being built: for an order that only the index has, and if `is_list` after
+    MOST_FOLDERS jobs.
     """
     after = wanted.after
     try:
@@ -140,9 +140,9 @@ def candidates(wanted: Wanted, *, is_list: bool = False) -> Iterator[Found]:
             yield found
     except IndexNotReady:
         _refuse_without_index(wanted)
-        for looked_at, job_id in enumerate(_ids_after(after)):
-            if is_list and looked_at == MOST_FOLDERS:
-                raise _index_is_being_made("without filters") from None
+        for count, job_id in enumerate(_ids_after(after)):
+            if is_list and count == MOST_FOLDERS:
+                raise _index_not_ready("without filters") from None
             yield Found(job_id, OPEN, job_id)
 
 
@@ -161,10 +161,10 @@ def _page(wanted: Wanted, most: int, aside: _SetAside) -> list[_Read]:
 
 def _refuse_without_index(wanted: Wanted) -> None:
     if not wanted.order.is_newest_first:
-        raise _index_is_being_made("without sort")
+        raise _index_not_ready("without sort")
 
 
-def _index_is_being_made(otherwise: str) -> HttpProblem:
+def _index_not_ready(otherwise: str) -> HttpProblem:
     detail = f"the index of the jobs is being built on this host; try again in a moment, or {otherwise}"
     return HttpProblem(503, "index_building", detail, retry_after=2)
 
@@ -188,7 +188,7 @@ def _from_index(wanted: Wanted, aside: _SetAside) -> Iterator[_Read]:
     index = service().index
     for found in index.ids(wanted):
         folder = service().volume.job_folder(found.id)
-        if found.status == OPEN and is_other_than(folder, wanted.statuses):
+        if found.status == OPEN and is_unwanted_queued(folder, wanted.statuses):
             continue
         state = _read(folder, aside)
         if state is None:
@@ -198,8 +198,8 @@ def _from_index(wanted: Wanted, aside: _SetAside) -> Iterator[_Read]:
             yield folder, state, found
 
 
-def is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
-    """Whether names of files alone show that an open job is of no wanted state: a long queue costs little then."""
+def is_unwanted_queued(folder: JobFolder, statuses: frozenset[str]) -> bool:
+    """Whether an open job is only queued and no queued one is wanted. Reads no file, for a long queue."""
     return (
         "queued" not in statuses
         and bool(statuses)
@@ -208,10 +208,10 @@ def is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
 
 
 def _from_folders(wanted: Wanted, aside: _SetAside) -> Iterator[_Read]:
-    """The same without an index, while one is being made: complete or, where it would take too long, refused."""
-    for looked_at, job_id in enumerate(_ids_after(wanted.after)):
-        if looked_at == MOST_FOLDERS:
-            raise _index_is_being_made("without filters")
+    """The same without the index, while it is being built. Raises HttpProblem 503 after MOST_FOLDERS jobs."""
+    for count, job_id in enumerate(_ids_after(wanted.after)):
+        if count == MOST_FOLDERS:
+            raise _index_not_ready("without filters")
         folder = service().volume.job_folder(job_id)
         state = _read(folder, aside)
         if state is not None and is_wanted(state.record, state.status, wanted) and has_tags(folder, wanted):
@@ -223,7 +223,7 @@ def _ids_after(after: str) -> Iterator[str]:
 
 
 def has_tags(folder: JobFolder, wanted: Wanted) -> bool:
-    """Whether a job has the wanted tags; where none is wanted nothing is read."""
+    """Whether a job has the wanted tags. Reads nothing if there are none."""
     try:
         return not wanted.tags or set(wanted.tags) <= set(read_annotations(folder)[1].tags)
     except UnusableDocument:
@@ -231,7 +231,7 @@ def has_tags(folder: JobFolder, wanted: Wanted) -> bool:
 
 
 def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
-    """Whether a list is to hold a job, but for its tags."""
+    """Whether a job matches the filters, apart from those by tag."""
     return (
         wanted.project in {None, record.project}
         and (not wanted.statuses or status in wanted.statuses)
@@ -244,7 +244,7 @@ def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
 
 
 def _holds(name: str, part: str) -> bool:
-    """As SQLite's LIKE compares: without the case of Latin letters."""
+    """Compare like LIKE in SQLite, which ignores the case of Latin letters."""
     return re.search(re.escape(part), name, re.IGNORECASE | re.ASCII) is not None
 
 
@@ -253,7 +253,7 @@ def _is_within(record: JobRecord, wanted: Wanted) -> bool:
 
 
 def _read(folder: JobFolder, aside: _SetAside) -> JobState | None:
-    """A job's state; None for one that is gone, and for one that cannot be read, which goes to `aside`."""
+    """A job's state; None for a deleted one, and for one that cannot be read, which is added to `aside`."""
     try:
         return folder.state()
     except UnusableDocument as error:

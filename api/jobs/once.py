@@ -1,11 +1,11 @@
 """`Idempotency-Key` on POST /jobs and POST /sweeps: a repeated post creates only one job or sweep.
 
-idempotency/<aa>/<digest>.json   its id, and what the body was; the digest is over the ids of both keys
+idempotency/<aa>/<digest>.json   the id, and a hash of the body; the digest is that of the API key's id and of this key
 
-The record is created exclusively and names the job's id before the job is stored. So of any number of posts at once one
-chooses the id and all of them answer with it; a post that finds the record without its job, because the process between
-the two was killed, stores the job under that same id, which is an exclusive create again. A record is kept for at least
-24 hours, and swept by whichever process is the first to make one in an hour.
+The record is created exclusively, and contains the job's id before the job is stored. So of several concurrent posts
+one chooses the id, and all answer with it. If the process is killed between the record and the job, the next post finds
+the record without its job, and stores the job with that id, again exclusively. A record is kept for at least 24 hours.
+Old ones are removed once an hour, by the first process that creates a record in the hour.
 """
 
 import json
@@ -59,57 +59,58 @@ def store_once(
     new_record: Callable[[str], JobRecord],
     prepare: Callable[[JobRecord, JobFolder], None] | None = None,
 ) -> tuple[JobFolder, JobRecord | None]:
-    """The job of this post: stored by it, or by another one with the same key.
+    """Store the job of this post, unless another post with the same key has. Return the folder of the job.
 
-    With the record where nobody else can know of the job yet and its folder holds no more than that, so that it need
-    not be read again.
-    `new_record` makes the record of a job with that id from `document`; what it refuses leaves the key free. `prepare`
-    puts into the new job's folder what it begins with, again where a post is repeated.
+    The second value is the record, if no other process can know the job yet and its folder contains only the record:
+    then the caller does not have to read it again. Otherwise it is None.
 
-    Raises HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
+    `new_record` makes the record of a job with the given id from `document`; if it raises, the key can be used again.
+    `prepare` adds files to the new job's folder before it is published.
+
+    Raises HttpProblem: 400 for an invalid key, 422 for a key with which another body was posted.
     """
     volume, post = service().volume, PostKey.of_request(document)
     if post is None:
         record = new_record(new_job_id())
         return _store(record, prepare), record if prepare is None else None
-    job_id, ours = post.chosen(), None
+    job_id, ours = post.find_id(), None
     if job_id is None:
         ours = new_record(new_job_id())
         job_id = post.choose(ours.id)
-    standing = volume.job(job_id)
-    if standing is None and volume.was_deleted(job_id):
+    existing = volume.job(job_id)
+    if existing is None and volume.was_deleted(job_id):
         raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it again")
-    if standing is not None:
-        return standing, None
+    if existing is not None:
+        return existing, None
     record = ours if ours is not None and ours.id == job_id else new_record(job_id)
     return _store(record, prepare, is_shared=True), None
 
 
 @dataclass(frozen=True)
 class PostKey:
-    """The Idempotency-Key of a request for a body: where its record lies, and the body's digest."""
+    """The Idempotency-Key of a request: the file of its record, and the hash of the request's body."""
 
     file: Path
     body_sha256: str
 
     @classmethod
     def of_request(cls, document: Mapping[str, Any]) -> Self | None:
-        """That of the request that is answered; None where it has none. Raises HttpProblem 400 for a bad one."""
+        """The key of the current request, None without one. Raises HttpProblem 400 for an invalid key."""
         key = _read_key()
         if key is None:
             return None
         body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
         return cls(record_file(service().volume, caller().key_id, key), body)
 
-    def chosen(self) -> str | None:
-        """The id that a post with this key has chosen; None where none has. Raises HttpProblem 422 for another body."""
+    def find_id(self) -> str | None:
+        """The id that an earlier post with this key has chosen, or None. Raises HttpProblem 422 for another body."""
         posted = _read(self.file)
         return None if posted is None else self._id_of(posted)
 
     def choose(self, own_id: str) -> str:
-        """The id of all posts with this key: `own_id`, where this post is the first. Raises HttpProblem 422."""
+        """The id for all posts with this key: `own_id` if this post is the first. Raises HttpProblem 422."""
         posted = _first(self.file, own_id, self.body_sha256)
-        _sweep_sometimes(service().volume)
+        _remove_old_hourly(service().volume)
         return self._id_of(posted)
 
     def _id_of(self, posted: PostedOnce) -> str:
@@ -130,13 +131,13 @@ def _store(
 
 
 def record_file(volume: Volume, key_id: str, key: str) -> Path:
-    """Where the record of a client's key lies: each API key has its own."""
+    """The file of the record of a client's key. Each API key has its own records."""
     digest = sha256(json.dumps([key_id, key]).encode()).hexdigest()
     return _folder(volume) / digest[:2] / f"{digest}.json"
 
 
-def sweep(volume: Volume, kept_seconds: float = KEPT_SECONDS) -> None:
-    """Remove the records that are older. Never raises: what stays is removed by the next one."""
+def remove_old(volume: Volume, kept_seconds: float = KEPT_SECONDS) -> None:
+    """Remove the records that are older than `kept_seconds`. Does not raise: the next call removes the rest."""
     try:
         for file in _folder(volume).glob("*/*.json"):
             _remove_if_old(volume, file, kept_seconds)
@@ -144,16 +145,16 @@ def sweep(volume: Volume, kept_seconds: float = KEPT_SECONDS) -> None:
         log.warning("old records of %s stay for another hour: %s", HEADER, error.strerror)
 
 
-def _sweep_sometimes(volume: Volume) -> None:
-    """Sweep, in a thread, if nobody has in this hour, on any API host."""
+def _remove_old_hourly(volume: Volume) -> None:
+    """Remove old records in a thread, unless a process of any API host has begun this in the current hour."""
     turn = _folder(volume) / f"swept-{datetime.now(UTC):%Y-%m-%dT%H}"
-    # One sweeper at a time: a second one could remove a record that was made again after the first one's look.
+    # One process at a time: a second one could remove a record that was created again after the first one read it.
     if turn.exists() or not create_file(turn, b""):
         return
     for old in turn.parent.glob("swept-*"):
         if old != turn:
             remove_name(old)
-    threading.Thread(target=sweep, args=(volume,), name="fitstop-sweep", daemon=True).start()
+    threading.Thread(target=remove_old, args=(volume,), name="fitstop-old-records", daemon=True).start()
 
 
 def _remove_if_old(volume: Volume, file: Path, kept_seconds: float) -> None:
@@ -170,14 +171,14 @@ def _remove_if_old(volume: Volume, file: Path, kept_seconds: float) -> None:
 
 
 def _first(file: Path, job_id: str, body_sha256: str) -> PostedOnce:
-    """The record that stands after we have tried to be the first."""
+    """Create the record, unless there is one. Return the one that exists then."""
     make_folder(file.parent)
     ours = PostedOnce(job_id=job_id, body_sha256=body_sha256, created_at=utc_now())
     if create_file(file, encode(ours.model_dump(mode="json"))):
         return ours
-    standing = _read(file)
-    assert standing is not None, "a record that stood a moment ago is not yet old enough to be swept"
-    return standing
+    existing = _read(file)
+    assert existing is not None, "a record is not removed a moment after its creation"
+    return existing
 
 
 def _read(file: Path) -> PostedOnce | None:
@@ -185,7 +186,7 @@ def _read(file: Path) -> PostedOnce | None:
 
 
 def _read_key() -> str | None:
-    """The client's key; with and without the quotes of a structured field it is the same one."""
+    """The client's key without quotes: a structured field has them, and the key is the same without."""
     sent = request.headers.get(HEADER)
     if sent is None:
         return None

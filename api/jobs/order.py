@@ -1,4 +1,4 @@
-"""The order of a list of jobs, and the place in it where a page begins."""
+"""The order of a list of jobs, and the cursor between two pages."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ from api.http.operation import Schema, text
 from api.state.index_file import METADATA_ORDER, ORDERS, Found, Key, Order
 from shared.ids import is_job_id
 
-# What SQLite takes.
+# SQLite stores integers below this.
 _MOST_WHOLE = 2**63
 _SORTS = (
     f"What to sort by: {', '.join(ORDERS)}, or metadata.NAME; with a minus before it, the largest first. "
@@ -27,9 +27,9 @@ def parse_order(text: str) -> Order:
 
 
 def next_cursor(order: Order, found: Sequence[Found], limit: int) -> str | None:
-    """`after` of the page after this one of `limit` jobs; None where nothing more was `found`.
+    """The cursor (`after`) of the page after this one of `limit` jobs; None if this is the last page.
 
-    It holds the value that the last job is sorted by, so that the job may be deleted meanwhile.
+    It contains the value that the last job is sorted by, so that the job may be deleted in the meantime.
     """
     if len(found) <= limit:
         return None
@@ -40,7 +40,7 @@ def next_cursor(order: Order, found: Sequence[Found], limit: int) -> str | None:
 
 
 def parse_cursor(order: Order, text: str) -> tuple[str, Key]:
-    """The last job of the page before, and the value that it is sorted by. Raises ValueError."""
+    """The last job of the previous page, and the value that it is sorted by. Raises ValueError."""
     if order.is_newest_first:
         if not is_job_id(text):
             raise ValueError("a job's id")
@@ -51,11 +51,11 @@ def parse_cursor(order: Order, text: str) -> tuple[str, Key]:
             return job_id, key
     except (ValueError, TypeError, RecursionError):
         pass
-    raise ValueError("`next` of the page before, with the same sort")
+    raise ValueError("`next` of the previous page, with the same sort")
 
 
 def _is_key(key: object) -> bool:
-    """Raises ValueError for half a character."""
+    """Whether a job can be sorted by the value. Raises ValueError for a lone surrogate."""
     if isinstance(key, str):
         key.encode()
     return key is None or isinstance(key, str | float) or (isinstance(key, int) and abs(key) < _MOST_WHOLE)

@@ -1,6 +1,6 @@
 """GET /jobs/{id}/output: what the training processes printed, as text, as JSON pages or as a stream.
 
-Nothing of it is kept between two requests. Control characters are escapes, so no terminal and no browser executes it.
+The API keeps no state between two requests. Control characters are escaped, so no terminal or browser executes them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ from shared.output import Piece, last_bytes, output_bytes, read_output
 _TEXT = "text/plain"
 _PIECE_BYTES = 64 * 1024
 _PAGE_BYTES = 512 * 1024
-# One answer in plain text. An attempt has less than half of it, unless an older version let it print without a limit.
+# Maximum of one answer in plain text. An attempt has less than half of it, except in older versions without a limit.
 _MOST_TEXT_BYTES = 16 * 1024**2
 _MOST_LINES = 10_000
 _LINES_BYTES = 4 * 1024**2
@@ -89,7 +89,7 @@ def _page(attempts: Sequence[AttemptFolder], after: Cursor, kind: str | None) ->
 
 
 def _last_lines(attempts: Sequence[AttemptFolder], count: int) -> list[Piece]:
-    """The last lines as pieces: one of each attempt, and one after each removed part."""
+    """The last `count` lines as pieces: one for each attempt, and one after each removed part."""
     found: list[Piece] = []
     for attempt in reversed(attempts):
         runs = _runs(last_bytes(attempt, _LINES_BYTES))
@@ -104,7 +104,7 @@ def _last_lines(attempts: Sequence[AttemptFolder], count: int) -> list[Piece]:
 
 
 def _runs(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Pieces between which nothing was removed."""
+    """The pieces in groups between which no output was removed."""
     runs: list[list[Piece]] = []
     for piece in pieces:
         if piece.skipped_bytes or not runs:
@@ -115,7 +115,7 @@ def _runs(pieces: Iterable[Piece]) -> list[list[Piece]]:
 
 def _as_page(attempts: Sequence[AttemptFolder], pieces: Sequence[Piece], after: Cursor) -> OutputPage:
     last = pieces[-1].after if pieces else after
-    # More may be there than was read, never less: an empty page ends the reading.
+    # There may be more output by now, but never less. A client stops at an empty page.
     newest = attempts[-1] if attempts else None
     has_more = (
         bool(pieces) and newest is not None and (last.attempt, last.offset) < (newest.number, output_bytes(newest))
@@ -141,7 +141,7 @@ def _host(attempt: AttemptFolder) -> str | None:
 
 
 def _join(attempts: Sequence[AttemptFolder], pieces: Sequence[Piece]) -> str:
-    """Join the pieces to one text, which only grows at its end while nothing is removed."""
+    """Join the pieces to one text. Until output is removed, later texts only add to its end."""
     parts: list[str] = []
     before = None
     for piece in pieces:
@@ -161,13 +161,13 @@ def _as_text(content: str) -> Response:
     response = Response(content.encode(), content_type=f"{_TEXT}; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     length = response.content_length or 0
-    # A text that grows has no ETag: a range is of the text as it is now.
+    # The text grows and so has no ETag: a range refers to the current text.
     environ = with_plain_range({**request.environ, "HTTP_IF_RANGE": None}, length, "")
     response.make_conditional(environ, accept_ranges=True, complete_length=length)
     return response
 
 
 def _frames(job: JobFolder, after: Cursor, *, number: int) -> Frames:
-    """The pieces after a place as events of the stream."""
+    """The pieces after a cursor as frames of the stream."""
     for piece in read_output(_attempts(job, number), after, _PIECE_BYTES):
         yield piece.after, frame(piece.after, "output", _shown(piece))

@@ -33,9 +33,9 @@ from shared.spec import JobSpec, ProgramJobSpec
 from shared.times import utc_now
 from shared.weights import WeightsInfo, weights_of
 
-# A Keras model's own JSON, of which each layer is many values.
+# The JSON of a Keras model, in which each layer has many values.
 _MODEL = ("model", "config")
-# Stand for what a bad document does not say; nothing is looked up or judged by them.
+# Used in place of values that an invalid document lacks. They are not looked up or checked.
 _UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
 # A job that names its data and model, or one that runs a program; both are described with the answers.
 _EITHER: Schema = {"anyOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (JobSpec, ProgramJobSpec)]}
@@ -111,7 +111,7 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
 
 
 def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
-    """The answer to a post, and the notification of the workers; of a `new` job nobody else knows before that."""
+    """Answer a post, and notify the workers. `new` is the record of a job that no other process can know before."""
     document = None if new is None else new_job_document(folder, new)
     service().notifier.notify(folder.id)
     content = as_content(document or job_document(folder))
@@ -140,12 +140,12 @@ def _retry_record(before: JobRecord, job_id: str) -> JobRecord:
         record = new_program_record(before.spec, job_id, project=before.project, retry_of=before.id)
     else:
         record = new_record(before.spec, job_id, project=before.project, retry_of=before.id)
-    on_the_same_data(record, before)
+    check_same_data(record, before)
     return record
 
 
-def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
-    """Raise Conflict where a new job would not have the data that the one before it had."""
+def check_same_data(record: JobRecord, before: JobRecord) -> None:
+    """Raise Conflict if the data, the program or the weights have changed since the earlier job."""
     if record.data_sha256 != before.data_sha256:
         what = f'the dataset "{record.spec.source_id}" has other data'
         if record.program_version is not None:
@@ -159,11 +159,11 @@ def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
 def new_record(
     asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, *, project: str | None = None, **of_another: Any
 ) -> JobRecord:
-    """The record of a new job; `of_another` are the fields that name the job that it follows.
+    """The record of a new job. `of_another` are the fields with the id of the job that it retries or extends.
 
-    The project is that of the job that it follows, else the caller's.
+    `project` is that of the earlier job; None: the caller's.
 
-    Raises Refused with every problem, those of `asked` and the `faults` of the document that it was read from.
+    Raises Refused with every problem: those of `asked`, and the `faults` of the document that it was read from.
     """
     known = find_known_dataset(asked.dataset.id) if Findings(faults).is_sure("dataset/id") else None
     if known is None:
@@ -196,7 +196,7 @@ def new_record(
 
 
 def _find_weights(asked: JobSpec, faults: Faults) -> tuple[WeightsInfo | None, list[Problem]]:
-    """The uploaded weights that the model starts from, and the problem where there are none with that id."""
+    """The uploaded weights that the model starts from, and the problem if there are none with this id."""
     wanted = weights_of(asked) if Findings(faults).is_sure("model/weights") else None
     found = None if wanted is None else find_weights(wanted)
     if wanted is None or found is not None:
@@ -206,7 +206,7 @@ def _find_weights(asked: JobSpec, faults: Faults) -> tuple[WeightsInfo | None, l
 
 
 def _without_data(asked: JobSpec, faults: Faults) -> FitstopError:
-    """404 where an unknown dataset is all that is wrong, else a refusal that names it among the other problems."""
+    """404 if the unknown dataset is the only problem, otherwise a refusal with all problems."""
     problems = [
         *problems_without_data(asked, faults),
         *_find_weights(asked, faults)[1],

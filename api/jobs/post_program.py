@@ -13,12 +13,12 @@ from shared.resolve.program import resolve_program
 from shared.spec import ProgramJobSpec
 from shared.times import utc_now
 
-# Stands for what a bad document does not say; nothing is looked up by it.
+# Used in place of values that an invalid document lacks. It is not looked up.
 _UNKNOWN = {"program": {"id": "unknown"}}
 
 
 def make_program_record(document: dict[str, Any], job_id: str) -> JobRecord:
-    """The record of a new job from what a client posted. Raises Refused with every problem."""
+    """The record of a new job from its posted spec. Raises Refused with every problem."""
     draft = make_draft(ProgramJobSpec, document, _UNKNOWN)
     if draft.value is None:
         raise Refused(at_most_shown(draft.faults.problems))
@@ -28,7 +28,7 @@ def make_program_record(document: dict[str, Any], job_id: str) -> JobRecord:
 def new_program_record(
     asked: ProgramJobSpec, job_id: str, faults: Faults = NO_FAULTS, *, project: str | None = None, **of_another: Any
 ) -> JobRecord:
-    """The record of a new job on the version of its program that it names, or on the latest.
+    """The record of a new job with the version of the program that its spec names, or with the latest.
 
     The arguments are those of `new_record`.
     """
@@ -55,6 +55,6 @@ def new_program_record(
 
 
 def _find(asked: ProgramJobSpec, found: Findings) -> ProgramInfo | None:
-    """The version of the program that runs; None where there is none, or where it is not sure which."""
+    """The version of the program; None if it does not exist, or if the spec does not name it validly."""
     is_sure = found.is_sure("program/id") and found.is_sure("program/version")
     return find_program(asked.program.id, asked.program.version) if is_sure else None

@@ -1,6 +1,6 @@
 """The report of a job, read from its folder.
 
-A report costs the same at any length of the logs: of `events.jsonl` only the end is read.
+The cost does not depend on the length of the logs: only the end of `events.jsonl` is read.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,9 +30,9 @@ _Read = TypeVar("_Read")
 def job_report(
     folder: JobFolder, state: JobState, queue_position: int | None, settings: Settings, *, is_new: bool = False
 ) -> shapes.Job:
-    """The answer to GET /jobs/{id}. Of a job that `is_new` there is nothing but its record yet, and nothing is read.
+    """The answer to GET /jobs/{id}. A job that `is_new` has only a record, so nothing is read.
 
-    What the state does not rest on and that cannot be read is missing, and a warning says why.
+    A document that cannot be read is left out, with a warning, unless the state depends on it.
     """
     record, result = state.record, state.result
     attempts, runs = ([], []) if is_new else (folder.attempts(), folder.runs())
@@ -67,7 +67,7 @@ def job_report(
 
 
 def _origin(record: JobRecord) -> dict[str, Any]:
-    """What the job comes from: other jobs, or a sweep."""
+    """The fields with the jobs or the sweep that the job comes from."""
     return {
         "retry_of": record.retry_of,
         "extends": record.extends,
@@ -78,7 +78,7 @@ def _origin(record: JobRecord) -> dict[str, Any]:
 
 
 def without_config(job: shapes.Job) -> shapes.Job:
-    """The job as lists show it: without the layers of a Keras model, which may be long."""
+    """The job for a list: without the config of a Keras model, which may be long."""
     if not isinstance(job.spec, JobSpec) or not isinstance(job.spec.model, KerasSpec):
         return job
     model = job.spec.model.model_copy(update={"config": {}})
@@ -92,7 +92,7 @@ def dry_run_report(record: JobRecord, more_warnings: Sequence[str] = ()) -> shap
 
 
 def event_report(placed: PlacedEvent) -> shapes.Event:
-    """One event with the cursor after it, as it was written: a newer version may have levels of its own."""
+    """One event with the cursor after it. Its values are not validated: a newer version may have other levels."""
     event = placed.event
     return shapes.Event.model_construct(
         id=str(placed.after),
@@ -111,7 +111,7 @@ def epoch_report(told: EpochTold) -> shapes.Epoch:
 
 
 def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -> shapes.Checkpoint:
-    """One checkpoint with where to fetch it."""
+    """One checkpoint with its address."""
     return take_fields(
         shapes.Checkpoint,
         checkpoint,
@@ -122,7 +122,7 @@ def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -
 
 
 def epoch_progress(event: Event) -> EpochProgress | None:
-    """What an event of type "epoch" says; None where it does not say it whole."""
+    """The content of an event of type "epoch"; None if it is incomplete."""
     try:
         return EpochProgress.of(event.data)
     except ValidationError:
@@ -134,7 +134,7 @@ def kept_checkpoints(
 ) -> tuple[AttemptFolder, Manifest] | None:
     """The newest attempt that has checkpoints, and its manifest.
 
-    Raises UnusableDocument; with `unread` an attempt whose manifest cannot be read is passed over and named there.
+    Raises UnusableDocument. With `unread`, an attempt whose manifest cannot be read is skipped, and the reason added.
     """
     for attempt in reversed(runs):
         read = partial(read_manifest, attempt.manifest_file)
@@ -145,7 +145,7 @@ def kept_checkpoints(
 
 
 def _or_none(read: Callable[[], _Read], unread: list[str]) -> _Read | None:
-    """What `read` reads; None where the document cannot be used, and the reason in `unread`."""
+    """The result of `read`. If the document cannot be used: None, and the reason is added to `unread`."""
     try:
         return read()
     except UnusableDocument as error:
@@ -161,7 +161,7 @@ def _labels(folder: JobFolder, record: JobRecord, unread: list[str]) -> dict[str
 
 
 def _engine(folder: JobFolder, unread: list[str]) -> shapes.Engine | None:
-    """How the job is computed; None before an attempt has decided that. A script has one for each call of `fit`."""
+    """The engine of the job; None before an attempt has chosen it. A script has one for each call of `fit`."""
     plan = _or_none(folder.plan, unread)
     return None if plan is None else shapes.Engine.model_construct(**plan.model_dump(exclude={"format"}))
 
@@ -225,7 +225,7 @@ def _worker(state: JobState) -> shapes.JobWorker | None:
 
 
 def _attempt_counts(attempts: Sequence[Ended]) -> shapes.AttemptCounts:
-    """How many attempts there are, how many were lost, failed or were handed back, and how many in a row."""
+    """The numbers of attempts: all, lost, failed, handed back, and those lost or failed in a row."""
     ends = [end for _, end in attempts if end is not None]
     return shapes.AttemptCounts(
         total=len(attempts),
@@ -238,7 +238,7 @@ def _attempt_counts(attempts: Sequence[Ended]) -> shapes.AttemptCounts:
 
 
 def _failure(attempt: AttemptFolder, end: AttemptEnd, unread: list[str]) -> shapes.Failure:
-    """An attempt after which the job was queued again, and against which of its limits it counts."""
+    """An attempt after which the job was queued again, and the limits that it counts against."""
     claim = _or_none(attempt.claim, unread)
     return shapes.Failure(
         attempt=attempt.number,

@@ -46,8 +46,8 @@ class ShareRequest(BaseModel):
 def create(job_id: str) -> Response:
     """Create a link to the page of this job, for people without a key.
 
-    Its token reads this job alone: state, curves, events, use of its machine, evaluation, forecast and the list of its
-    models. It reads no output, no file and no model, and changes nothing.
+    Its token can read only this job: state, curves, events, system metrics, evaluation, forecast and the list of its
+    checkpoints. It cannot read output, files and models, and cannot change anything.
     """
     no_query()
     folder = find_job(job_id)
@@ -55,7 +55,7 @@ def create(job_id: str) -> Response:
     if len(service().shares.of_job(job_id)) >= MOST_OF_A_JOB:
         raise Conflict(f"the job has {MOST_OF_A_JOB} links, the maximum; revoke one first")
     key = service().keys.of_id(caller().key_id)
-    assert key is not None, "who calls has a key"
+    assert key is not None, "the caller has a key"
     expires_at = time_in(asked.expires_in_days * _DAY_SECONDS) if asked.expires_in_days else None
     record, token = service().shares.create(job_id, state_of(folder).record.project, key, expires_at)
     url = f"/page/shared/{job_id}#{token}"
@@ -75,7 +75,7 @@ def show_all(job_id: str) -> Response:
 
 @operation("revokeShare", "jobs", "Revoke a link to a job", {204: Answer("Revoked.")}, errors=(404,))
 def revoke(job_id: str, share_id: str) -> tuple[str, int]:
-    """Revoke a link: 204. From then on it shows nothing."""
+    """Revoke a link: 204. It stops working at once."""
     no_query()
     if not service().shares.revoke(find_job(job_id).id, share_id):
         raise NotFound("there is no link with this id")

@@ -1,4 +1,4 @@
-"""GET /jobs/{id}: one job, with an ETag, an answer that waits for the next change, and a hint when to ask again."""
+"""GET /jobs/{id}: one job, with an ETag, a wait for its next change, and `Retry-After`."""
 
 import time
 from hashlib import sha256
@@ -32,7 +32,7 @@ from shared.spec import JobSpec, ProgramJobSpec
 
 MOST_WAIT_SECONDS = 60
 _RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5
-# Of a job that nobody has taken yet.
+# For a job that no worker has claimed yet.
 _EXACT = Resume(exact=True, kind="exact", reasons=[])
 _NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided=0, median_epoch_seconds=None))
 
@@ -49,29 +49,29 @@ _NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided
 def show(job_id: str) -> Response:
     """Show one job. With `wait`, answer when the job changes, or after that number of seconds.
 
-    A change is one from the ETag in If-None-Match, or without it from the job as it is now. If too many requests
-    wait already, the answer comes at once.
+    The change is relative to the ETag in If-None-Match, or without one to the current job. If too many requests are
+    waiting, the answer comes at once.
     """
     with Query("wait") as query:
         seconds = query.integer("wait", 0, 0, MOST_WAIT_SECONDS)
-    held = service()
-    view = view_of(held, find_job(job_id))
+    current = service()
+    view = view_of(current, find_job(job_id))
     if seconds and view.status not in TERMINAL and _is_known(view):
-        view = _wait_for_change(held, find_job(job_id), view, seconds)
+        view = _wait_for_change(current, find_job(job_id), view, seconds)
     return _answer(view)
 
 
 def job_document(folder: JobFolder) -> Job:
-    """The report of a job with its ledger. Raises NotFound where it was deleted since it was found.
+    """The report of a job with its ledger. Raises NotFound if it was deleted in the meantime.
 
-    The ledger goes to the last moment that the job's files tell of: while they stay as they are so does the ETag.
+    The ledger ends with the last time in the job's files, so that the ETag stays the same until a file changes.
     """
-    held = service()
-    report = _report(held, folder, state_of(folder))
+    current = service()
+    report = _report(current, folder, state_of(folder))
     try:
         ledger, history = ledger_report(histories().ledger(folder)), histories().of(folder)
     except UnusableDocument as error:
-        # What the report could not read of the same is a warning in it already.
+        # The report may have the same warning already.
         unread = dict.fromkeys([*report.warnings, str(error)])
         return report.model_copy(update={"warnings": list(unread), "ledger": None})
     warnings = [*report.warnings, *history.inexact(), *history.limits()]
@@ -86,53 +86,53 @@ def _resume(history: JobHistory) -> Resume:
 
 
 def new_job_document(folder: JobFolder, record: JobRecord) -> Job:
-    """`job_document` of a job that was just stored, before anybody else has heard of it: nothing of it is read."""
+    """`job_document` of a job that was just stored and that no other process knows. Reads no file."""
     state = JobState("queued", record, cancel=None, result=None, attempt=None, claim=None, end=None)
     report = _report(service(), folder, state, is_new=True)
     return report.model_copy(update={"ledger": _NEW_LEDGER, "resume": _EXACT})
 
 
-def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> Job:
-    places = held.places.of(OpenJob.of(state.record)) if state.status == "queued" else {}
-    report = job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
-    missing = warn_of_workers(held, state.record.spec) if state.status == "queued" else []
+def _report(current: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> Job:
+    places = current.places.of(OpenJob.of(state.record)) if state.status == "queued" else {}
+    report = job_report(folder, state, places.get(folder.id), current.settings, is_new=is_new)
+    missing = warn_of_workers(current, state.record.spec) if state.status == "queued" else []
     return report.model_copy(update={"warnings": [*report.warnings, *missing]}) if missing else report
 
 
-def warn_of_workers(held: Service, spec: JobSpec | ProgramJobSpec) -> list[str]:
-    """The warning of a job that none of the workers that are there can take; empty where one can."""
-    # Every worker takes the others.
+def warn_of_workers(current: Service, spec: JobSpec | ProgramJobSpec) -> list[str]:
+    """The warning for a job that no live worker can run; empty if one can."""
+    # Every worker can run a job without a program and on one device.
     is_special = isinstance(spec, ProgramJobSpec) or spec.devices > 1
-    cards = held.volume.worker_cards() if is_special else ()
-    unable = explain_unable(spec, cards, held.settings.take_over_seconds)
+    cards = current.volume.worker_cards() if is_special else ()
+    unable = explain_unable(spec, cards, current.settings.take_over_seconds)
     return [unable[1]] if unable else []
 
 
-def view_of(held: Service, folder: JobFolder) -> View:
-    """The job as it is now."""
+def view_of(current: Service, folder: JobFolder) -> View:
+    """The current view of the job, from the cache if its files have not changed."""
     annotated = last_change(folder.path)
-    finished = held.views.finished.find((folder.id, annotated))
+    finished = current.views.finished.find((folder.id, annotated))
     if finished is not None:
         return finished
-    now = mark(folder, held.volume.open)
-    fresh = held.views.fresh.find((folder.id, now))
+    now = mark(folder, current.volume.open)
+    fresh = current.views.fresh.find((folder.id, now))
     if fresh is not None:
         return fresh
     document = job_document(folder)
     content = as_content(document)
     view = View(content, sha256(content).hexdigest()[:32], document.status)
     if view.status in TERMINAL:
-        return held.views.finished.keep((folder.id, annotated), view)
-    return held.views.fresh.keep((folder.id, now), view)
+        return current.views.finished.keep((folder.id, annotated), view)
+    return current.views.fresh.keep((folder.id, now), view)
 
 
 def _is_known(view: View) -> bool:
-    """Whether the client has nothing new to hear: it names the job's present ETag, or none."""
+    """Whether the client has the current view: its If-None-Match names the ETag, or it sent none."""
     known = request.if_none_match
     return not known or known.contains_weak(view.etag)
 
 
-def _wait_for_change(held: Service, folder: JobFolder, view: View, seconds: int) -> View:
+def _wait_for_change(current: Service, folder: JobFolder, view: View, seconds: int) -> View:
     """The job's next view that differs; the same view after `seconds`."""
     try:
         release = take_stream()
@@ -141,10 +141,10 @@ def _wait_for_change(held: Service, folder: JobFolder, view: View, seconds: int)
     try:
         until = time.monotonic() + seconds
         seen = None
-        while time.monotonic() < until and not held.is_stopping():
-            now = mark(folder, held.volume.open)
+        while time.monotonic() < until and not current.is_stopping():
+            now = mark(folder, current.volume.open)
             if now != seen:
-                seen, new = now, view_of(held, folder)
+                seen, new = now, view_of(current, folder)
                 if new.etag != view.etag:
                     return new
             if not wait_for_look(request.environ):

@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/system: what a job's attempts used of their machines, second by second, and what that says."""
+"""GET /jobs/{id}/system: the system metrics of a job's attempts, and what slows the training down."""
 
 from dataclasses import asdict
 
@@ -19,7 +19,7 @@ from shared.system_finding import Finding, find
 from shared.system_metrics import merge_all_to, read_system_metrics_of, rounded
 
 _MOST_ATTEMPTS = 50
-# For one that has trained long enough for a finding.
+# Maximum number of attempts to read until one has trained long enough for a finding.
 _MOST_SEARCHED = 5
 _POINTS, _MOST_POINTS = 600, 4000
 
@@ -38,8 +38,8 @@ _POINTS, _MOST_POINTS = 600, 4000
 def show(job_id: str) -> Response:
     """Show processor, memory, disk and GPU of the job's attempts, oldest first, and what kept the training waiting.
 
-    The worker samples each second. The last minutes of a long attempt are kept by the second, the time before in longer
-    samples. A value that the machine does not report is null. `finding` is null until the job has trained for 10 s.
+    The worker takes a sample each second. The last minutes of a long attempt are kept by the second, earlier ones as
+    longer samples. A value that the machine does not report is null. `finding` is null in the first 10 s of training.
     `attempts` lists the machines of the attempts from the one of `after` on.
     """
     with Query("after", "points") as query:
@@ -49,7 +49,7 @@ def show(job_id: str) -> Response:
 
 
 def finding_of(job: JobFolder) -> Finding | None:
-    """What the job's system metrics say of its training; None where they say nothing or cannot be read."""
+    """What slows the job's training down, by its system metrics; None if that is unknown."""
     try:
         attempts = job.attempts()[: -_MOST_SEARCHED - 1 : -1]
         plan = job.plan()

@@ -1,6 +1,6 @@
-"""GET /jobs/{id}/files: what a script left in its working folder. Names and contents are a stranger's.
+"""GET /jobs/{id}/files: the files in the working folder of a script. Their names and contents are untrusted.
 
-Nothing is reached through a link, and every file is sent as a download.
+No link is followed, and every file is sent as a download.
 """
 
 import io
@@ -34,7 +34,7 @@ MOST_FILES = 10_000
 _MOST_DEPTH = 32
 _MOST_PATH = 4096
 _MOST_NAME_BYTES = 255
-# Temporary files, and what Python compiles.
+# Folders of temporary files, and of Python's compiled files.
 _HIDDEN_FOLDERS = frozenset({".tmp", "__pycache__"})
 _BYTES = {"application/octet-stream": {"type": "string", "format": "binary"}}
 _HEADERS = ("Content-Disposition", "ETag", "Accept-Ranges")
@@ -48,9 +48,9 @@ _HEADERS = ("Content-Disposition", "ETag", "Accept-Ranges")
     errors=(404, 429),
 )
 def show_all(job_id: str) -> Response:
-    """List what the job's script made or changed in its working folder, by the newest attempt. Other jobs have none.
+    """List the files that the script of the newest attempt created or changed. Jobs without a program have none.
 
-    Links, devices and names that are not UTF-8 or hold control characters are counted and not listed.
+    Links, devices, and names that are not UTF-8 or contain control characters, are counted and not listed.
     """
     no_query()
     job = find_job(job_id)
@@ -93,11 +93,11 @@ def show(job_id: str, path: str) -> Response:
 
 
 def _newest(job: JobFolder) -> AttemptFolder | None:
-    """The newest attempt whose script has begun."""
-    return next((attempt for attempt in reversed(job.attempts()) if _has_begun(attempt)), None)
+    """The newest attempt whose script has started."""
+    return next((attempt for attempt in reversed(job.attempts()) if _has_started(attempt)), None)
 
 
-def _has_begun(attempt: AttemptFolder) -> bool:
+def _has_started(attempt: AttemptFolder) -> bool:
     return os.path.lexists(attempt.files) or bool(missing_files(attempt.files))
 
 
@@ -109,7 +109,7 @@ def _is_listed(path: str) -> bool:
 
 
 def _program_of(job: JobFolder) -> ProgramInfo | None:
-    """The version that the job runs; None where it runs none, or the version was deleted or is damaged."""
+    """The version that the job runs; None without a program, or if the version was deleted or is damaged."""
     record = job.record()
     if record is None or not isinstance(record.spec, ProgramJobSpec):
         return None
@@ -120,7 +120,7 @@ def _program_of(job: JobFolder) -> ProgramInfo | None:
 
 
 class _Listing:
-    """What is in a working folder beside the files of the program that have not changed."""
+    """The files in a working folder, without the unchanged files of the program."""
 
     def __init__(self, program: ProgramInfo | None) -> None:
         self.files: list[JobFile] = []
@@ -130,7 +130,7 @@ class _Listing:
         self._unpacked_at = program.uploaded_at if program else 0
 
     def read(self, attempt: AttemptFolder) -> None:
-        """Look into the folder of an attempt. What vanishes meanwhile is not there."""
+        """Add the files of an attempt. Files that are removed in the meantime are left out."""
         try:
             with open_folder(attempt.files) as top:
                 for path, found in self._walk(top):
@@ -143,7 +143,7 @@ class _Listing:
         self._add_missing(attempt)
 
     def _add_missing(self, attempt: AttemptFolder) -> None:
-        """Add large files that only a bucket has. When they were changed is known once they have been downloaded."""
+        """Add large files that are only in the bucket. Their time of change is unknown until they are downloaded."""
         missing = missing_files(attempt.files).items()
         listed = [(path, size) for path, size in sorted(missing) if _is_listed(path)]
         self.left_out += len(missing) - len(listed)
@@ -154,8 +154,8 @@ class _Listing:
         ]
 
     def _walk(self, top: int) -> Iterator[tuple[str, os.stat_result]]:
-        # fwalk opens each folder below a descriptor and compares it with what it saw: no link is followed, not even
-        # one that the script puts there meanwhile.
+        # fwalk opens each folder relative to a descriptor and checks that it is the same one, so no link is followed,
+        # not even one that the script creates in the meantime.
         for place, folders, names, folder in os.fwalk(".", dir_fd=top):
             below = place.split("/")[1:]
             folders[:] = [one for one in folders if one not in _HIDDEN_FOLDERS and len(below) < _MOST_DEPTH]
@@ -180,7 +180,7 @@ class _Listing:
 
 
 def _moment(seconds: float) -> str | None:
-    """The time of a file; None for one that no calendar has, which a script may set."""
+    """The time of a file; None for one outside of the calendar, which a script may set."""
     try:
         return format_time(datetime.fromtimestamp(seconds, UTC))
     except (ValueError, OverflowError, OSError):

@@ -28,7 +28,7 @@ from api.jobs.list import (
     WANTED,
     candidates,
     has_tags,
-    is_other_than,
+    is_unwanted_queued,
     is_wanted,
     log,
     wanted_of,
@@ -146,7 +146,7 @@ def _find(wanted: Wanted) -> Iterator[tuple[Kept, Found]]:
     for found in candidates(wanted, is_list=True):
         job_id = found.id
         folder = service().volume.job_folder(job_id)
-        if is_other_than(folder, wanted.statuses):
+        if is_unwanted_queued(folder, wanted.statuses):
             continue
         known = _rows().find(job_id)
         kept = _read(folder) if known is None or (known.is_over and not folder.spec_file.exists()) else known

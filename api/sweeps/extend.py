@@ -47,10 +47,10 @@ class SweepExtendRequest(Strict):
     errors=(*BODY_ERRORS, 404, 409, 507),
 )
 def extend(sweep_id: str) -> Response:
-    """Raise the number of trials or the budget of a sweep that runs or has ended; one that had ended runs again.
+    """Raise the number of trials or the budget of a sweep that runs or has ended. An ended sweep runs again.
 
-    A limit that the sweep did not have is added: what its trials have used counts. Values are totals, so repeating the
-    request changes nothing. The posted spec stays in its file.
+    A limit can also be added; what the trials have used so far counts. All values are totals, so repeating the request
+    changes nothing. The stored spec does not change.
     """
     no_query()
     folder = find_sweep(sweep_id)
@@ -92,18 +92,18 @@ def _is_repeated(state: SweepSummary, asked: SweepExtendRequest, wanted: Extensi
 
 
 def _check(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) -> None:
-    """Raise Conflict where the sweep cannot be extended, and Refused with everything that is wrong with the request."""
+    """Raise Conflict if the sweep cannot be extended, and Refused with all problems of the request."""
     if state.cancel is not None or state.status in {"failed_trials", "data_changed"}:
-        state_words = "was cancelled" if state.cancel is not None else f"has {status_of(state)}"
-        raise Conflict(f"the sweep {state_words} and cannot be extended; post its spec as a new sweep")
-    problems = [*_judge_trials(state, asked, wanted), *_judge_budget(state, asked)]
+        reason = "was cancelled" if state.cancel is not None else f"has {status_of(state)}"
+        raise Conflict(f"the sweep {reason} and cannot be extended; post its spec as a new sweep")
+    problems = [*_check_trials(state, asked, wanted), *_check_budget(state, asked)]
     if not problems:
-        problems = _judge_end(state, wanted)
+        problems = _check_end(state, wanted)
     if problems:
         raise Refused(problems)
 
 
-def _judge_trials(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) -> Iterator[Problem]:
+def _check_trials(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) -> Iterator[Problem]:
     spec = state.record.spec
     if not _asks_something(asked):
         yield Problem("#", "nothing to change; expected trials or budget", "missing")
@@ -117,7 +117,7 @@ def _judge_trials(state: SweepSummary, asked: SweepExtendRequest, wanted: Extens
         yield Problem(pointer("trials"), detail, "not_more")
 
 
-def _judge_budget(state: SweepSummary, asked: SweepExtendRequest) -> Iterator[Problem]:
+def _check_budget(state: SweepSummary, asked: SweepExtendRequest) -> Iterator[Problem]:
     known = state.record.spec.budget or Budget()
     for name in _LIMITS:
         before, value = getattr(known, name), getattr(asked.budget, name, None)
@@ -126,13 +126,13 @@ def _judge_budget(state: SweepSummary, asked: SweepExtendRequest) -> Iterator[Pr
         if name == "deadline" and seconds_until(value) <= 0:
             yield _problem(name, f"received {value}, which has passed; expected a later time", "passed")
         elif before is None:
-            yield from _judge_new_limit(state, name, value)
+            yield from _check_new_limit(state, name, value)
         elif (parse_time(value) < parse_time(before)) if name == "deadline" else (value < before):
             yield _problem(name, f"received {value}, and the sweep has {before}; expected more than that", "not_more")
 
 
-def _judge_new_limit(state: SweepSummary, name: str, value: Any) -> Iterator[Problem]:
-    """What is wrong with a limit that the sweep did not have."""
+def _check_new_limit(state: SweepSummary, name: str, value: Any) -> Iterator[Problem]:
+    """The problems of a limit that the sweep did not have."""
     if name == "deadline":
         return
     used = state.gpu_seconds if name == "max_gpu_seconds" else max(state.costs().values(), default=0.0)
@@ -148,8 +148,8 @@ def _problem(name: str, detail: str, code: str) -> Problem:
     return Problem(pointer("budget", name), detail, code)
 
 
-def _judge_end(state: SweepSummary, wanted: Extension) -> list[Problem]:
-    """Why the sweep would end again without another trial, or that nothing is more than it was."""
+def _check_end(state: SweepSummary, wanted: Extension) -> list[Problem]:
+    """The problem of a request that changes nothing, or after which the sweep would end without another trial."""
     spec = state.record.spec
     if (wanted.trials, wanted.budget) == (spec.trials, spec.budget):
         return [Problem("#", "nothing changes; expected more trials or more budget", "not_more")]

@@ -11,7 +11,7 @@ from api.http.query import no_query
 from api.http.strict_json import SMALL_BODY_BYTES, read_object
 from api.shapes import sweeps as shapes
 from api.state.service import service
-from api.sweeps.report import status_of, waiting_words
+from api.sweeps.report import explain_waiting, status_of
 from shared.problems import Conflict, NotFound
 from shared.sweep.explain import explain
 from shared.sweep.importance import importance
@@ -41,7 +41,7 @@ def show_explanation(sweep_id: str) -> Response:
     """Explain the state of the sweep in a few sentences, with the importance of each parameter."""
     no_query()
     state = service().sweeps.of(find_sweep(sweep_id).id)
-    sentences = explain(state, waiting_words(state))
+    sentences = explain(state, explain_waiting(state))
     with costly_read():
         found = importance(state.record.spec, state.trials)
     return json_response(
@@ -75,7 +75,7 @@ def _shares(found: dict[str, float]) -> list[shapes.ParameterImportance]:
 def replay(sweep_id: str) -> Response:
     """Replay the trials of an ended sweep under another rule: what it saves, and whether it loses the winner.
 
-    The trials have the parameters that they had; after other stops the sampler might have proposed others.
+    The trials keep their parameters, although the sampler might have proposed others under another rule.
     """
     no_query()
     folder = find_sweep(sweep_id)

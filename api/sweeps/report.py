@@ -1,4 +1,4 @@
-"""What a client sees of a sweep and its trials, built from its state."""
+"""The reports of a sweep and its trials, from the sweep's state."""
 
 from collections import Counter
 from typing import Any
@@ -15,12 +15,12 @@ from shared.sweep.trial import TrialSummary
 
 
 def status_of(state: SweepSummary) -> shapes.SweepStatus:
-    """Running until the sweep has ended."""
+    """`running` until the sweep has ended, then the status of its end."""
     return "running" if state.end is None else shapes.STATUS_OF_END[state.end.reason]
 
 
-def waiting_words(state: SweepSummary) -> str | None:
-    """Why the next trial of a sweep waits; None where none is to start now."""
+def explain_waiting(state: SweepSummary) -> str | None:
+    """Why the next trial of a sweep waits; None if it does not wait, or if there is none."""
     if not may_have_next(state):
         return None
     return find_reason_to_wait(service().volume, service().settings.project_quotas, state.record)
@@ -80,7 +80,7 @@ def _facts(state: SweepSummary) -> dict[str, Any]:
         "message": end.message if end else None,
         "created_at": record.created_at,
         "finished_at": end.ended_at if end else None,
-        "waiting": waiting_words(state),
+        "waiting": explain_waiting(state),
         "cancel_requested_at": state.cancel.requested_at if state.cancel else None,
         "extensions": state.extensions,
         "objective": spec.objective,

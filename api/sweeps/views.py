@@ -46,7 +46,7 @@ from shared.times import utc_now
 
 _MOST_TRIALS = 1000
 _MOST_DIGITS = 9
-# A Keras model's own JSON inside the job, of which each layer is many values.
+# The JSON of a Keras model inside the job, in which each layer has many values.
 _MODEL = ("job", "model", "config")
 _EXAMPLE: dict[str, Any] = {
     "job": {"dataset": {"id": "wine-quality", "target": "quality", "positive": {"at_least": 6}}},
@@ -78,7 +78,7 @@ log = logging.getLogger(__name__)
 def submit() -> tuple[Response, int, dict[str, str]]:
     """Store a new sweep. Workers propose its trials, each of which is a job, until it ends.
 
-    Each choice and both ends of each range are judged as the spec of a posted job. With `dry_run=true` the spec is
+    Each choice and both ends of each range are checked like the spec of a posted job. With `dry_run=true` the spec is
     checked, nothing is stored, and the answer is 200.
     """
     with Query("dry_run") as query:
@@ -86,9 +86,9 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     settings = service().settings
     document = read_object(settings.max_job_bytes, settings.max_json_depth, _MODEL)
     post = None if is_dry else PostKey.of_request({"sweep": document})
-    chosen = post.chosen() if post else None
-    if chosen is not None and (standing := _find_posted(chosen)):
-        return _answer_post(standing)
+    chosen = post.find_id() if post else None
+    if chosen is not None and (existing := _find_posted(chosen)):
+        return _answer_post(existing)
     with costly_read():
         checked = check(document, lambda job: make_job_record(job, new_job_id()))
     if is_dry:
@@ -173,7 +173,7 @@ def show_trials(sweep_id: str) -> Response:
     errors=(404, 409, 507),
 )
 def cancel(sweep_id: str) -> Response:
-    """Cancel a sweep: no trial is proposed any more, and its unfinished trials are cancelled.
+    """Cancel a sweep: its unfinished trials are cancelled, and no more trials are proposed.
 
     A running trial saves its state first. Repeating it changes nothing.
     """
@@ -204,7 +204,7 @@ def delete(sweep_id: str) -> tuple[str, int]:
 
 
 def _find_posted(sweep_id: str) -> SweepFolder | None:
-    """The sweep that an earlier post with the same key has stored; None where it was killed before."""
+    """The sweep of an earlier post with the same key; None if that post was killed before it stored the sweep."""
     volume = service().volume
     folder = sweep_folder(volume, sweep_id)
     if folder.record_file.exists():
@@ -215,7 +215,7 @@ def _find_posted(sweep_id: str) -> SweepFolder | None:
 
 
 def _sweeps_after(after: str, project: str | None) -> Iterator[SweepSummary]:
-    """The sweeps that a list shows. One that cannot be read is left out, with a line in the log."""
+    """The sweeps after an id, newest first. One that cannot be read is logged and left out."""
     for sweep_id in sweep_ids(service().volume):
         if after and sweep_id >= after:
             continue
@@ -229,7 +229,7 @@ def _sweeps_after(after: str, project: str | None) -> Iterator[SweepSummary]:
 
 
 def _summary(sweep_id: str) -> SweepSummary:
-    """The summary of a sweep; of one that has ended as it was kept, unless another version kept it."""
+    """The summary of a sweep; of an ended one the stored summary, unless another version has stored it."""
     kept = service().sweeps.summary(sweep_id)
     if kept is not None:
         with suppress(ValidationError):

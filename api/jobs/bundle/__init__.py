@@ -1,8 +1,8 @@
 """GET /jobs/{id}/bundle.zip: everything needed to predict on a machine without Fitstop.
 
-The archive is written while it is sent, nothing is packed (a model hardly shrinks), and its bytes follow from the
-files in it alone: the same job gives the same archive. Its length and its SHA-256 are stated before the first byte:
-the first request for an archive writes it once to nowhere to measure it.
+The archive is written while it is sent. Its files are not compressed, since a model hardly shrinks. Its bytes depend
+only on the files in it, so the same job gives the same archive. Its length and its SHA-256 are in the headers: for the
+first request, the archive is written once without being sent, to measure it.
 """
 
 import json
@@ -80,7 +80,7 @@ def bundle(job_id: str) -> Response:
     attempt = kept[0]
     facts = _facts(attempt)
     texts = _texts(record, attempt, best, facts)
-    # All files are open before the first byte is sent: a job that is deleted meanwhile is sent whole.
+    # All files are open before the first byte is sent, so a job that is deleted in the meantime is sent completely.
     model = open_checkpoint(attempt, best)
     parts = [_Part(_model_name(best), model), *(_Part(name, BytesIO(content)) for name, content in texts.items())]
     etag = _digest(best, texts)
@@ -94,7 +94,7 @@ def bundle(job_id: str) -> Response:
     response.set_etag(etag)
     response.headers.set("Content-Disposition", "attachment", filename=f"{job_id}.zip")
     response.headers["Repr-Digest"] = repr_digest(measure.sha256)
-    # Without a length, make_conditional reads the whole body into memory to state one.
+    # Without a length, make_conditional reads the whole body into memory to find it.
     response.content_length = measure.bytes
     response.make_conditional(request.environ)
     return response
@@ -108,7 +108,7 @@ def _facts(attempt: AttemptFolder) -> InferenceFacts:
 
 
 def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: InferenceFacts) -> dict[str, bytes]:
-    """The small files by name, in the order in which they stand in the archive."""
+    """The small files by name, in the order of the archive."""
     document = {
         "id": record.id,
         "created_at": record.created_at,
@@ -129,9 +129,10 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
 
 
 def _preparation(record: JobRecord, attempt: AttemptFolder) -> dict[str, bytes]:
-    """The program that prepared the rows for this very model, and what it knows of them; of a table the fitted steps.
+    """The program that prepared the rows for this model, and its schema; for a table also the fitted steps.
 
-    An attempt on a table from before there was one gets today's program, which reads the columns from the fitted steps.
+    An attempt on a table by an older version has no such program. It gets the current one, which reads the columns from
+    the fitted steps.
     """
     program, schema = read_plain(attempt.prepare_file), read_plain(attempt.schema_file)
     found = None if program is None or schema is None else {"prepare.py": program, "schema.json": schema}
@@ -158,13 +159,13 @@ def _digest(best: Checkpoint, texts: dict[str, bytes]) -> str:
 
 @dataclass(frozen=True)
 class _Measure:
-    """A whole archive's length and its SHA-256 in hexadecimal."""
+    """The length of a whole archive in bytes, and its SHA-256 in hexadecimal."""
 
     bytes: int
     sha256: str
 
 
-# By ETag. A measure never changes, so that two threads that measure the same archive do no harm.
+# By ETag. A measure never changes, so two threads may measure the same archive.
 _measures: dict[str, _Measure] = {}
 
 
@@ -186,8 +187,8 @@ def _measure(folder: str, parts: Sequence[_Part]) -> _Measure:
     return _Measure(length, digest.hexdigest())
 
 
-class _Outlet(RawIOBase):
-    """Takes what the archive writes, and gives it away piece by piece; it cannot be sought in."""
+class _Buffer(RawIOBase):
+    """A file without seek, from which the written bytes are taken piece by piece."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -206,8 +207,8 @@ class _Outlet(RawIOBase):
 
 
 def _archive(folder: str, parts: Sequence[_Part]) -> Iterator[bytes]:
-    outlet = _Outlet()
-    with zipfile.ZipFile(outlet, "w") as archive:
+    buffer = _Buffer()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for part in parts:
             entry = zipfile.ZipInfo(f"{folder}/{part.name}", _OLDEST)
             entry.external_attr, entry.create_system = _EXISTS, 3
@@ -215,5 +216,5 @@ def _archive(folder: str, parts: Sequence[_Part]) -> Iterator[bytes]:
             with archive.open(entry, "w", force_zip64=True) as target:
                 while piece := part.file.read(_PIECE_BYTES):
                     target.write(piece)
-                    yield outlet.take()
-    yield outlet.take()
+                    yield buffer.take()
+    yield buffer.take()

@@ -11,7 +11,7 @@ import pytest
 
 import api.jobs.post
 from api import create_app
-from api.jobs.once import record_file, sweep
+from api.jobs.once import record_file, remove_old
 from api.state.service import Service
 from shared.resolve import resolve
 from tests.support.jobs import small_spec
@@ -133,10 +133,10 @@ def test_a_record_is_kept_for_a_day_and_then_swept(client, volume, grades):
     first = post(client, "one")
     file = record_file(volume, "key_environment", "one")
     record = json.loads(file.read_text())
-    sweep(volume)
+    remove_old(volume)
     assert post(client, "one").json == first.json
     file.write_text(json.dumps({**record, "created_at": "2026-01-01T00:00:00.000Z"}))
-    sweep(volume)
+    remove_old(volume)
     assert post(client, "one").json["id"] != first.json["id"]
 
 
@@ -145,7 +145,7 @@ def test_the_sweep_takes_the_marker_of_a_job_that_nobody_stored_and_no_other(cli
     with dying_at(12):
         post(client, "died")
     [half] = set(markers(volume)) - {stored}
-    sweep(volume, kept_seconds=-1)
+    remove_old(volume, kept_seconds=-1)
     assert markers(volume) == [stored]
     assert volume.job(half) is None
     assert list((volume.root / "idempotency").glob("*/*.json")) == []
@@ -157,7 +157,7 @@ def test_the_first_record_of_an_hour_sweeps_in_a_thread(client, volume, grades, 
     monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread.name))
     for key in ("one", "two"):
         post(client, key)
-    assert started == ["fitstop-sweep"]
+    assert started == ["fitstop-old-records"]
     [turn] = (volume.root / "idempotency").glob("swept-*")
     turn.rename(turn.with_name("swept-2026-01-01T00"))
     post(client, "three")
