@@ -1,4 +1,4 @@
-"""The address of a webhook: what may be one, and what is shown of it."""
+"""The address of a webhook: its check, and the part of it that is shown."""
 
 import json
 import subprocess
@@ -15,15 +15,15 @@ from shared.problems import Problem, Refused, pointer
 
 APPRISE_COMMAND = [sys.executable, "-P", "-B", "-m", "api.webhooks.apprise_child"]
 _APPRISE_SECONDS = 30
-# Each takes a second of a core.
+# Each check takes about a second of CPU time.
 _checks = threading.BoundedSemaphore(2)
 _MOST_WAIT_SECONDS = 5
 
 
 def read_address(address: str, networks: Networks) -> tuple[WebhookKind, str]:
-    """The kind of an address, and what is shown of it. Raises Refused for what cannot be one.
+    """The kind of an address, and its form without secrets. Raises Refused for an invalid address.
 
-    A name is not resolved: the address that counts is the one that is connected to.
+    A host name is not resolved: what counts is the IP address at each connection.
     """
     try:
         parts = urlsplit(address)
@@ -47,11 +47,11 @@ def _check_host(host: str, networks: Networks) -> None:
         if not is_reachable(host, networks):
             raise _refusal(f"{host} is not a public address; FITSTOP_WEBHOOK_NETWORKS of the service allows others")
     except ValueError:
-        return  # a name
+        return  # a host name
 
 
 def _check_apprise(address: str) -> None:
-    """Ask Apprise, in a process of its own: it loads 150 services, and the API needs none of them."""
+    """Raise Refused unless Apprise supports the address. In a child process, since Apprise loads 150 services."""
     if not _checks.acquire(timeout=_MOST_WAIT_SECONDS):
         raise HttpProblem(503, "busy", "other addresses are being checked", headers={"Retry-After": "5"})
     try:

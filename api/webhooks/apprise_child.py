@@ -1,11 +1,11 @@
-"""One message to an address of Apprise, in a process that ends afterwards: `python -m api.webhooks.apprise_child`.
+"""Sends one message to an Apprise address, and ends: `python -m api.webhooks.apprise_child`.
 
-stdin holds `address` and `networks`, and for a message `title` and `body`; stdout gets `ok`, and `error` where there is
-more to say. Without a message it only says whether Apprise knows the address.
+stdin is a JSON object with `address` and `networks`, and for a message `title` and `body`. stdout gets `ok`, and
+`error` if there is a reason. Without a message, `ok` only says whether Apprise supports the address.
 
-Apprise has services that show a message on this machine, run a program, or send a local file as a template. None of
-them is wanted from a service that others give addresses to: the process starts nothing, opens only Python's own files
-and those of the system's libraries, and connects as `guard` allows.
+Apprise has services that show a message on this machine, run a program, or send a local file as a template. Users must
+not be able to use them here. So this process cannot start programs, opens only files of Python and of the system's
+libraries, and connects only as `guard` allows.
 """
 
 import json
@@ -25,16 +25,16 @@ _refusals: list[str] = []
 
 
 def main() -> int:
-    """Answer the order on stdin."""
+    """Carry out the order on stdin, and write the answer to stdout."""
     order = json.load(sys.stdin)
-    answer = _obey(order)
+    answer = _carry_out(order)
     if _refusals and not answer["ok"]:
         answer["error"] = _refusals[0]
     json.dump(answer, sys.stdout)
     return 0
 
 
-def _obey(order: dict[str, Any]) -> dict[str, Any]:
+def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
     import apprise
 
     sys.addaudithook(_check)

@@ -1,4 +1,4 @@
-"""What happened to a job that a webhook may be for, derived from the job's files: the same after each restart."""
+"""The events of a job for webhooks. They are derived from the job's files, so they are the same after each restart."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from shared.problems import cut
 from shared.spec import JobSpec
 from shared.times import microseconds, utc_now
 
-# Of a limit, when it is nearly used.
+# The fraction of a limit from which it is nearly used up.
 NEARLY = 0.9
 MOST_MESSAGE = 2000
 _OF_STATUS: dict[str, EventType] = {
@@ -28,7 +28,7 @@ _OF_STATUS: dict[str, EventType] = {
 
 @dataclass(frozen=True)
 class Subject:
-    """The job or the sweep that an event is of, by what a webhook asks for."""
+    """The job or the sweep of an event, with the facts that webhooks filter by."""
 
     id: str
     project: str
@@ -38,7 +38,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Fact:
-    """One event. `moment_ns` is by the volume's clock, and `key` names it among those of its job or sweep."""
+    """One event. `moment_ns` is by the volume's clock. `key` is unique among the events of its job or sweep."""
 
     type: EventType
     key: str
@@ -59,10 +59,10 @@ class _Attempt:
 
 
 def facts_of(job: JobFolder) -> tuple[list[Fact], bool] | None:
-    """What happened to a job, in order, and whether it is over; None for a job that is gone. Raises UnusableDocument.
+    """The events of a job, in order, and whether it has finished; None for a deleted job. Raises UnusableDocument.
 
-    The result is read first, the ends of the attempts after it, and their events last. So what is found is always the
-    beginning of what a later look finds.
+    The result is read first, then the ends of the attempts, and their events last. So a later call returns the same
+    events and perhaps more after them.
     """
     state = job.state()
     if state is None:
@@ -79,7 +79,7 @@ def _ending_facts(state: JobState, job: JobFolder) -> list[Fact]:
     assert state.result is not None
     ending, at = state.result.ending, state.result.finished_at
     moment = _moment_of(job.result_file)
-    # Of a program, the rule is that of its script's callback, which only its events say.
+    # A program has no rule here: its script's callback has one, which is only in the events.
     rule = state.record.spec.callbacks.early_stopping if isinstance(state.record.spec, JobSpec) else None
     message = " ".join(explain(state, None, rule))
     more = {"stop": ending.stop and ending.stop.model_dump(mode="json"), "error": _error_of(ending.error)}
@@ -102,7 +102,7 @@ def _loss_fact(state: JobState, attempt: _Attempt) -> Fact:
 
 
 def _budget_facts(state: JobState, attempts: Sequence[_Attempt]) -> Iterator[Fact]:
-    """The first limit of the budget of which nine tenths are used. Of a job that is over, a deadline says nothing."""
+    """The event of the first limit that is used by nine tenths. A deadline does not count for a finished job."""
     budget = state.record.spec.budget
     if budget is None or not attempts:
         return
@@ -128,7 +128,7 @@ def _seconds_of(attempt: _Attempt) -> float:
 
 
 def _seconds_in_all(limit: Limit, held: float, record: JobRecord) -> float:
-    """From nothing to the limit: of compute time, or of the time since the job was posted."""
+    """The whole limit in seconds: of compute time, or from the post of the job to its deadline."""
     if limit.used.kind == "deadline":
         return (microseconds(str(limit.used.limit)) - microseconds(record.created_at)) / 1e6
     return held + limit.seconds_left

@@ -1,7 +1,7 @@
-"""Which addresses a process may connect to: public ones, and the networks of FITSTOP_WEBHOOK_NETWORKS.
+"""The check of the addresses that a process connects to: public ones, and the networks of FITSTOP_WEBHOOK_NETWORKS.
 
-The check is an audit hook (PEP 578): Python calls it with the address of each connection of any library, after the
-name was resolved. So a name that changes between a look and the connection changes nothing. A hook cannot be removed.
+The check is an audit hook (PEP 578): Python calls it with the IP address of each connection of any library, after the
+host name was resolved. So a name that resolves to another address later cannot bypass it. A hook cannot be removed.
 """
 
 import sys
@@ -21,7 +21,7 @@ class RefusedAddress(PermissionError):
 
 
 def install(networks: Networks, on_refusal: Callable[[str], None] = lambda _reason: None) -> None:
-    """Refuse every other address in this process from now on; `on_refusal` gets the reason of each."""
+    """Refuse connections to all other addresses in this process from now on. `on_refusal` gets each reason."""
 
     def check(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _CONNECTS:
@@ -36,9 +36,9 @@ def install(networks: Networks, on_refusal: Callable[[str], None] = lambda _reas
 
 
 def check_address(address: object, networks: Networks) -> None:
-    """Raise RefusedAddress for the address of a socket that may not be connected to."""
+    """Raise RefusedAddress unless connections to this socket address are allowed."""
     if address is None:
-        return  # a message on a socket that is connected already
+        return  # a message on a connected socket
     host = address[0] if isinstance(address, tuple) and address else None
     try:
         is_allowed = isinstance(host, str) and is_reachable(host, networks)
@@ -50,11 +50,11 @@ def check_address(address: object, networks: Networks) -> None:
 
 
 def is_reachable(host: str, networks: Networks) -> bool:
-    """Whether an address, without brackets, may be connected to. Raises ValueError for what is none."""
+    """Whether connections to an IP address, without brackets, are allowed. Raises ValueError for other text."""
     found = ip_address(host.partition("%")[0])
-    meant = _meant(found)
-    return any(one in network for network in networks for one in {found, meant}) or (
-        _is_public(found) and _is_public(meant)
+    target = _find_target(found)
+    return any(one in network for network in networks for one in {found, target}) or (
+        _is_public(found) and _is_public(target)
     )
 
 
@@ -62,8 +62,8 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The address of version 4 that an address of version 6 leads to, where it does."""
+def _find_target(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address is translated to, or the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:

@@ -1,6 +1,6 @@
-"""One try to send one delivery: signed by the Standard Webhooks specification, or by Apprise in a process of its own.
+"""One try of one delivery: signed by the Standard Webhooks specification, or by Apprise in a child process.
 
-It ends within SECONDS, follows no redirect, and reads nothing of an answer but its status.
+It ends within SECONDS, follows no redirect, and reads only the status of the answer.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ _WORDS: dict[str, str] = {
 }
 
 Outcome = tuple[int | None, str | None]
-"""The HTTP status of the answer, and what went wrong; None for what there was not."""
+"""The HTTP status of the answer (None: no answer), and the error (None: delivered)."""
 
 
 def open_client() -> httpx2.AsyncClient:
-    """The client of all tries. Each opens a connection of its own, so that each is checked, and none uses a proxy."""
+    """The client for all tries. Each try opens a new connection, so that each address is checked. It uses no proxy."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
     return httpx2.AsyncClient(trust_env=False, timeout=None, limits=limits, follow_redirects=False)
 
 
 async def try_once(client: httpx2.AsyncClient, webhook: WebhookRecord, delivery: Delivery, networks: str) -> Outcome:
-    """Send it. Raises nothing for what an address or its receiver does."""
+    """Send the delivery. Errors of the address or the receiver are returned, not raised."""
     try:
         async with asyncio.timeout(SECONDS):
             if webhook.kind == "apprise":
@@ -83,11 +83,11 @@ async def _send_by_apprise(webhook: WebhookRecord, delivery: Delivery, networks:
         env=parser_environment(),
     )
     try:
-        said, _ = await child.communicate(json.dumps(order).encode())
+        output, _ = await child.communicate(json.dumps(order).encode())
     finally:
         if child.returncode is None:
             child.kill()
-    answer = json.loads(said)
+    answer = json.loads(output)
     return None, None if answer["ok"] else str(answer.get("error", "Apprise could not deliver it"))
 
 
@@ -99,13 +99,13 @@ def _message(delivery: Delivery) -> dict[str, str]:
 
 
 def test_body(webhook: WebhookRecord, at: str) -> dict[str, object]:
-    """What a test sends."""
+    """The body of a test."""
     data = {"id": webhook.id, "name": webhook.name, "project": webhook.project, "message": "This is a test."}
     return {"type": "test", "timestamp": at, "data": data}
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, without the address: it may hold a secret."""
+    """The error without the address, which may contain a secret."""
     refused = _find_refused(error)
     if refused is not None:
         return str(refused)
@@ -115,7 +115,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _find_refused(error: BaseException | None) -> RefusedAddress | None:
-    """The refusal in a chain of errors and groups of them."""
+    """The RefusedAddress in a chain of exceptions and exception groups, or None."""
     if error is None or isinstance(error, RefusedAddress):
         return error
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()

@@ -1,11 +1,11 @@
-"""The sender: reads what happened on the volume, and sends it to the webhooks that it is for.
+"""The sender: finds events on the volume, and sends them to the webhooks that ask for them.
 
-At least once, and in order for each job: an event is in the file of its webhook before its job counts as settled, and
-is delivered before the next one of its job is tried. So a kill at any moment loses nothing; what had been sent when
-nobody noted it any more is sent again with the same id.
+Each event is sent at least once, and those of a job in order: an event is in the file of its webhook before its job
+counts as settled, and it is delivered before the next event of its job is tried. So no event is lost if the sender is
+killed. If it is killed between a delivery and its record, the event is sent again with the same id.
 
-Each webhook has a task of its own, so that a receiver that hangs delays no other. Of several senders on one state
-folder one works, the one that holds the lock; the kernel frees it with its process.
+Each webhook has its own task, so that a receiver that hangs delays no other. Of several senders on one state folder
+only the one with the lock works. The kernel releases the lock with the process.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from api.http.logs import start_logging
 from api.state.deliveries import Delivery
 from api.state.state_folder import open_state_folder
 from api.state.webhook_store import EVENT_TYPES, WebhookRecord, WebhookStore
+from api.webhooks.delivery_queue import DeliveryQueue
 from api.webhooks.facts import Fact
 from api.webhooks.guard import install
-from api.webhooks.line import Line
 from api.webhooks.send import open_client, test_body, try_once
 from api.webhooks.sweep_watch import SeenSweep, SweepWatch
 from api.webhooks.watch import Seen, Watch
@@ -40,11 +40,11 @@ from shared.volume import Volume
 
 LOOK_SECONDS = 1.0
 FIRST_WAIT_SECONDS = 1.0
-# After the volume or the state folder failed.
+# Pause after a failure of the volume or of the state folder.
 _PAUSE_SECONDS = 5.0
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 
-# Of these, names that are not resolved hold one each for a while.
+# A host name that cannot be resolved occupies a thread for a while.
 _THREADS = 128
 
 _SWEEP_EVENTS = frozenset(one for one in EVENT_TYPES if one.startswith("sweep."))
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Send until a signal. Exit status 2 for an environment that cannot be used."""
+    """Send until a signal. Exit status 2 for an unusable environment."""
     try:
         settings = read_settings()
     except BadEnvironment as error:
@@ -63,7 +63,7 @@ def main() -> int:
         return 2
     os.umask(int(settings.umask, 8))
     start_logging(settings.log_level)
-    # They log each address, with the secrets in it.
+    # At lower levels they log each address with its secrets.
     for name in ("httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     install(parse_networks(settings.webhook_networks))
@@ -79,24 +79,24 @@ async def _run_until_signal(settings: Settings) -> None:
     loop.set_default_executor(ThreadPoolExecutor(_THREADS))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
-    looking, seldom = None, Seldom()
+    mirror, seldom = None, Seldom()
     while True:
         try:
             with await _hold_lock(WebhookStore(open_state_folder(settings))):
-                if looking is None and (looking := open_mirror(settings, settings.volume)) is not None:
-                    looking.begin()
+                if mirror is None and (mirror := open_mirror(settings, settings.volume)) is not None:
+                    mirror.begin()
                 await Sender(settings).run()
         except OSError as error:
             if seldom.is_due(str(error)):
                 log.error("the sender pauses: %s", error)
         except Exception:
-            # The edge of the process: what is on the disk is true, and a new sender begins with it.
-            log.exception("the sender begins again")
+            # The process must not end: a new Sender starts from the files.
+            log.exception("the sender starts again after an error")
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _hold_lock(store: WebhookStore) -> IO[bytes]:
-    """Wait until this process alone may send. A filesystem without locks gives them to everybody."""
+    """Wait for the lock of the only sender. On a filesystem without locks, every sender gets it, with a warning."""
     file = (store.folder / "lock").open("ab")
     while True:
         store.show_sender()
@@ -115,7 +115,7 @@ async def _hold_lock(store: WebhookStore) -> IO[bytes]:
 
 
 class Sender:
-    """Sends until it is cancelled. Raises OSError where the volume or the state folder fails; start another then."""
+    """Sends until it is cancelled. `run` raises OSError if the volume or the state folder fails; then make another."""
 
     def __init__(self, settings: Settings, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
         self._networks = settings.webhook_networks
@@ -124,10 +124,10 @@ class Sender:
         self._first_wait = first_wait_seconds
         self._watch: Watch | None = None
         self._sweep_watch: SweepWatch | None = None
-        self._lines: dict[str, Line] = {}
+        self._queues: dict[str, DeliveryQueue] = {}
 
     async def run(self) -> None:
-        """Look once a second, and keep one task for each webhook."""
+        """Look for events once a second, and keep one task running for each webhook."""
         try:
             async with open_client() as self._client, _Tasks() as tasks:
                 while True:
@@ -137,23 +137,23 @@ class Sender:
                     await asyncio.sleep(LOOK_SECONDS)
                     tasks.check()
         finally:
-            self._close_lines(set())
+            self._close_queues(set())
 
     async def _look(self) -> list[WebhookRecord]:
-        """Find what happened, and put it into the line of each webhook that it is for. Returns the webhooks."""
+        """Find events, and add each to the queues of the webhooks that ask for it. Return the webhooks."""
         webhooks = self._store.all()
         if not webhooks:
-            self._close_lines(set())
+            self._close_queues(set())
             return []
         since = min(one.since_ns for one in webhooks)
         seen = await asyncio.to_thread(self._look_at_jobs, since)
         seen_sweeps = await asyncio.to_thread(self._look_at_sweeps, webhooks)
-        # Listed after the look: a webhook made before something happened is among them.
+        # Listed after the look, so that a webhook that was created before an event is included.
         webhooks = self._store.all()
-        self._close_lines({one.id for one in webhooks})
+        self._close_queues({one.id for one in webhooks})
         facts = [fact for one in seen for fact in one.facts] + [fact for one in seen_sweeps for fact in one.facts]
         for webhook in webhooks:
-            self._queue(webhook, facts)
+            self._add(webhook, facts)
         self._watch_of_jobs.settle(one.job_id for one in seen if one.is_over)
         self._watch_of_sweeps.settle(seen_sweeps)
         return webhooks
@@ -163,7 +163,7 @@ class Sender:
         return self._watch_of_jobs.look(since_ns)
 
     def _look_at_sweeps(self, webhooks: list[WebhookRecord]) -> list[SeenSweep]:
-        """Where nobody wants their events, none is read."""
+        """Look at the sweeps, if a webhook asks for their events."""
         wanted = [one.since_ns for one in webhooks if _SWEEP_EVENTS.intersection(one.events)]
         return self._watch_of_sweeps.look(min(wanted)) if wanted else []
 
@@ -183,44 +183,45 @@ class Sender:
             self._watch = Watch(self._volume, self._store.folder)
         return self._watch
 
-    def _queue(self, webhook: WebhookRecord, facts: list[Fact]) -> None:
+    def _add(self, webhook: WebhookRecord, facts: list[Fact]) -> None:
         try:
-            line = self._line(webhook)
-            line.add(delivery_of(fact) for fact in facts if is_for(webhook, fact))
+            queue = self._queue_of(webhook)
+            queue.add(delivery_of(fact) for fact in facts if is_for(webhook, fact))
             for test in list(self._store.tests(webhook.id)):
                 body = test_body(webhook, test.requested_at)
-                line.add([Delivery(id=test.id, type="test", job=None, body=body, created_at=test.requested_at)])
+                queue.add([Delivery(id=test.id, type="test", job=None, body=body, created_at=test.requested_at)])
                 self._store.end_test(webhook.id, test.id)
         except FileNotFoundError:
             if self._store.find(webhook.id) is not None:
                 raise
-            # It was deleted meanwhile.
+            # It was deleted in the meantime.
 
-    def _line(self, webhook: WebhookRecord) -> Line:
-        if webhook.id not in self._lines:
+    def _queue_of(self, webhook: WebhookRecord) -> DeliveryQueue:
+        if webhook.id not in self._queues:
             place = self._store.place(webhook.id)
-            self._lines[webhook.id] = Line(place, self._is_settled, self._first_wait)
-        return self._lines[webhook.id]
+            self._queues[webhook.id] = DeliveryQueue(place, self._is_settled, self._first_wait)
+        return self._queues[webhook.id]
 
-    def _close_lines(self, there: set[str]) -> None:
-        for webhook_id in self._lines.keys() - there:
-            self._lines.pop(webhook_id).close()
+    def _close_queues(self, there: set[str]) -> None:
+        """Close the queues of all webhooks that are not `there`."""
+        for webhook_id in self._queues.keys() - there:
+            self._queues.pop(webhook_id).close()
 
     async def _send_all(self, webhook: WebhookRecord) -> None:
-        line = self._lines.get(webhook.id)
-        while line is not None:
-            line.wake.clear()
-            delivery, wait = line.next()
+        queue = self._queues.get(webhook.id)
+        while queue is not None:
+            queue.wake.clear()
+            delivery, wait = queue.next()
             if delivery is None or wait > 0:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(line.wake.wait(), wait or None)
+                    await asyncio.wait_for(queue.wake.wait(), wait or None)
                 continue
             outcome = await try_once(self._client, webhook, delivery, self._networks)
-            line.note(delivery, *outcome)
+            queue.record(delivery, *outcome)
 
 
 def is_for(webhook: WebhookRecord, fact: Fact) -> bool:
-    """Whether a webhook was made for such an event, before it happened."""
+    """Whether a webhook asks for the event and was created before it."""
     return (
         fact.type in webhook.events
         and fact.subject.project == webhook.project
@@ -235,7 +236,7 @@ def delivery_of(fact: Fact) -> Delivery:
 
 
 class _Tasks:
-    """One task for each webhook; all end with the context."""
+    """One task for each webhook. All are cancelled at the end of the block."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -249,14 +250,14 @@ class _Tasks:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def keep(self, webhooks: dict[str, WebhookRecord], send: _Send) -> None:
-        """End the tasks of webhooks that are gone, and start those of new ones."""
+        """Cancel the tasks of deleted webhooks, and start those of new ones."""
         for gone in self._tasks.keys() - webhooks.keys():
             self._tasks.pop(gone).cancel()
         for webhook_id in webhooks.keys() - self._tasks.keys():
             self._tasks[webhook_id] = asyncio.create_task(send(webhooks[webhook_id]))
 
     def check(self) -> None:
-        """Raise what ended a task."""
+        """Raise the exception of a task that has ended."""
         for task in self._tasks.values():
             if task.done():
                 task.result()

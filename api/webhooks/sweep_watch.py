@@ -1,7 +1,8 @@
-"""Which sweeps the sender looks at, and what happened to each, derived from its files.
+"""The sweeps that the sender looks at, and the events of each, derived from its files.
 
-`settled_sweeps` holds a line for each sweep whose end is with every webhook that it is for: its id, and the number of
-extensions after which it ended. A sweep that is extended later runs again, and what was settled is not sent again.
+`settled_sweeps` has a line for each sweep whose end is in the queues of all webhooks that ask for it: its id, and the
+number of extensions after which it ended. A sweep that is extended later runs again; its settled events are not sent
+again.
 """
 
 import logging
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SeenSweep:
-    """What a look at a sweep found. `ended` is the number of extensions after which it ended; None where it runs."""
+    """The result of a look at a sweep. `ended` is the number of extensions after which it ended; None while it runs."""
 
     sweep_id: str
     facts: list[Fact]
@@ -37,7 +38,7 @@ class SeenSweep:
 
 
 class SweepWatch:
-    """The sweeps of a volume that are not settled. Raises OSError where a folder cannot be read or written."""
+    """The sweeps of a volume that are not settled. Raises OSError if a folder cannot be read or written."""
 
     def __init__(self, volume: Volume, folder: Path) -> None:
         self._volume = volume
@@ -50,11 +51,11 @@ class SweepWatch:
         self._last: dict[str, tuple[int, bool]] = {}
 
     def is_settled(self, sweep_id: str) -> bool:
-        """Whether nothing of the sweep is looked for now. A sweep that is gone is settled."""
+        """Whether the sender does not look at the sweep now. A deleted sweep is settled."""
         return sweep_id not in self._readers
 
     def look(self, since_ns: int) -> list[SeenSweep]:
-        """Look at each sweep that runs or is not settled. `since_ns`: of an end before it, nobody wants to know."""
+        """Look at each sweep that runs or is not settled. `since_ns`: no webhook asks for earlier ends."""
         there = sweep_ids(self._volume)
         self._settled.look(there)
         for gone in self._readers.keys() - set(there):
@@ -64,7 +65,7 @@ class SweepWatch:
         return [one for one in found if one is not None]
 
     def settle(self, seen: Iterable[SeenSweep]) -> None:
-        """Look at the sweeps that have ended not again, unless one is extended."""
+        """Store that the ended sweeps are settled: they are not looked at again, unless they are extended."""
         ended = [(one.sweep_id, one.ended) for one in seen if one.ended is not None]
         if not ended:
             return
@@ -82,7 +83,7 @@ class SweepWatch:
                 return SeenSweep(sweep_id, [], ended)
             state = self._readers.setdefault(sweep_id, SweepReaderOf(self._volume, sweep_id, TrialSummary.of)).read_on()
         except UnusableDocument as error:
-            log.debug("%s is passed over: %s", sweep_id, error)
+            log.debug("%s is skipped: %s", sweep_id, error)
             return None
         finished = (len(state.trials) - len(state.unfinished), state.end is not None) if state else None
         if state is None or finished is None or self._last.get(sweep_id) == finished:
@@ -115,7 +116,7 @@ class SweepWatch:
 
 
 def sweep_facts(volume: Volume, state: SweepSummary) -> list[Fact]:
-    """What happened to a sweep, in order: each ended trial that was the best one until then, and the end."""
+    """The events of a sweep, in order: each ended trial that was the best one until then, and the end."""
     folder = sweep_folder(volume, state.record.id)
     moments = [(trial, _moment_of(volume.job_folder(trial.job).result_file)) for trial in _best_in_order(state)]
     facts = [_best_fact(state, trial, moment) for trial, moment in moments if moment is not None]
@@ -181,7 +182,7 @@ def _best_report(state: SweepSummary, best: TrialSummary) -> dict[str, Any]:
 
 
 def _moment_of(path: Path) -> int | None:
-    """When a file was written, by the volume's clock, in nanoseconds; None where it is not there."""
+    """When a file was written, by the volume's clock, in nanoseconds; None if it does not exist."""
     try:
         return path.stat(follow_symlinks=False).st_mtime_ns
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""POST, GET and DELETE /webhooks, GET /webhooks/{id}, POST /webhooks/{id}/test: who is notified of a project's jobs."""
+"""POST, GET and DELETE /webhooks, GET /webhooks/{id}, POST /webhooks/{id}/test: notifications of a project's jobs."""
 
 import base64
 import secrets
@@ -66,8 +66,8 @@ class WebhookRequest(BaseModel):
 def create() -> tuple[Response, int, dict[str, str]]:
     """Send events of this project's jobs and sweeps to an address, from now on.
 
-    To an https address they go as Standard Webhooks, signed with the secret that only this answer contains. Every other
-    address goes to Apprise. Private, loopback and link-local addresses are refused when a delivery connects, unless
+    An https address gets Standard Webhooks, signed with the secret that only this answer contains. Other addresses are
+    used by Apprise. Private, loopback and link-local addresses are refused when a delivery connects, unless
     FITSTOP_WEBHOOK_NETWORKS allows them.
     """
     no_query()
@@ -123,7 +123,7 @@ def show(webhook_id: str) -> Response:
 
 @operation("deleteWebhook", "webhooks", "Delete a webhook", {204: Answer("Deleted.")}, errors=(404,))
 def delete(webhook_id: str) -> tuple[str, int]:
-    """Delete a webhook, with what was not delivered to it: 204."""
+    """Delete a webhook, with its pending deliveries: 204."""
     no_query()
     if not service().webhooks.delete(find_webhook(webhook_id).id):
         raise NotFound("there is no webhook with this id")
@@ -150,7 +150,7 @@ def _check_count(project: str) -> None:
 
 
 def _new_secret() -> str:
-    """As the specification writes it: `whsec_` and 32 random bytes in base64."""
+    """A secret in the format of the specification: `whsec_` and 32 random bytes in base64."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 

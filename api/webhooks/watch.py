@@ -1,10 +1,10 @@
-"""Which jobs the sender looks at, and which of them are settled: their end is with every webhook that it is for.
+"""The jobs that the sender looks at. A job is settled when its end is in the queues of all webhooks that ask for it.
 
-A job is found by its folder's name, like in the index (`api.state.index`): a shard of `jobs/` is listed where it has
-changed, and none while `open/` has not. At each look: the jobs that have just ended, those at work, and 200 of the
-others in turn.
+A job is found by the name of its folder, as in the index (`api.state.index`): a shard of `jobs/` is listed if it has
+changed, and none while `open/` has not. Each look is at the jobs that have just ended, at running ones, and at 200 of
+the others in turn.
 
-`settled` holds one job's id a line. It is written again at the start, without the jobs that were deleted.
+`settled` has one job's id per line. It is written again at the start, without deleted jobs.
 """
 
 import logging
@@ -25,7 +25,7 @@ from shared.stamps import Stamp, file_stamp
 from shared.volume import Volume
 
 _MOST_IN_TURN = 200
-# Budgets are used up without any other change of a job.
+# Running jobs are looked at in this interval, since a budget is used up without a change of any file.
 _BUDGET_SECONDS = 5
 
 _Signature = tuple[Stamp | None, int, Stamp | None, int]
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at a job found."""
+    """The result of a look at a job."""
 
     job_id: str
     facts: list[Fact]
@@ -43,7 +43,7 @@ class Seen:
 
 
 class Watch:
-    """The jobs of a volume that are not settled. Raises OSError where a folder cannot be read or written."""
+    """The jobs of a volume that are not settled. Raises OSError if a folder cannot be read or written."""
 
     def __init__(self, volume: Volume, folder: Path) -> None:
         self._volume = volume
@@ -59,18 +59,18 @@ class Watch:
         self._last_in_turn = ""
 
     def is_settled(self, job_id: str) -> bool:
-        """Whether nothing of the job is looked for any more. A job that is gone is settled."""
+        """Whether the sender no longer looks at the job. A deleted job is settled."""
         return job_id not in self._unsettled
 
     def look(self, since_ns: int) -> list[Seen]:
-        """Look at the jobs whose turn it is. `since_ns`: of what happened before it, nobody wants to know."""
+        """Look at the jobs whose turn it is. `since_ns`: no webhook asks for earlier events."""
         marked = {marker.job_id for marker in self._volume.open_jobs()}
         self._find_new(marked)
         found = [self._look_at(job_id, since_ns) for job_id in self._in_turn(marked)]
         return [one for one in found if one is not None]
 
     def settle(self, job_ids: Iterable[str]) -> None:
-        """Look at these jobs never again."""
+        """Store that these jobs are settled: they are not looked at again."""
         settled = sorted(set(job_ids) & self._unsettled)
         if not settled:
             return
@@ -83,7 +83,7 @@ class Watch:
             self._forget(job_id)
 
     def _find_new(self, marked: set[str]) -> None:
-        """Making a job and ending one both change `open/`. A marked job may be stored later than its marker."""
+        """Find new jobs. The start and the end of a job change `open/`. A job may be stored after its marker."""
         self._unsettled |= marked - self._settled
         changed = self._volume.open.stat().st_mtime_ns
         if self._open.changed != changed:
@@ -107,7 +107,7 @@ class Watch:
         seen.settle()
 
     def _in_turn(self, marked: set[str]) -> list[str]:
-        # A job's marker goes only after its result has come.
+        # A job's marker is removed only after its result is stored.
         urgent = (self._unsettled - marked) | (self._signatures.keys() & self._unsettled)
         others = sorted(self._unsettled - urgent)
         begin = bisect_right(others, self._last_in_turn)
@@ -125,7 +125,7 @@ class Watch:
                 return None
             found = facts_of(folder)
         except UnusableDocument as error:
-            _log_once(f"{job_id} is passed over: {error}")
+            _log_once(f"{job_id} is skipped: {error}")
             return None
         except FileNotFoundError:
             found = None
@@ -136,10 +136,10 @@ class Watch:
         return Seen(job_id, *found)
 
     def _has_changed(self, job_id: str, result: Stamp | None) -> bool:
-        """Whether a look can find something new; remembers the jobs that have attempts."""
+        """Whether a look can find something new. Stores the signatures of jobs with attempts."""
         folder = self._volume.job_folder(job_id)
         attempts = folder.attempts()
-        if not attempts:  # nothing has happened to it, unless it was cancelled or is gone
+        if not attempts:  # there is no event, unless it was cancelled or deleted
             return result is not None or not folder.path.exists()
         newest = attempts[-1]
         clock = int(time.monotonic() / _BUDGET_SECONDS)
@@ -154,7 +154,7 @@ class Watch:
 
 @lru_cache(maxsize=1000)
 def _log_once(problem: str) -> None:
-    """Not at each look."""
+    """Log a problem once, not at each look."""
     log.warning("%s", problem)
 
 

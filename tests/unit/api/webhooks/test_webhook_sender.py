@@ -6,8 +6,7 @@ import pytest
 
 from api.state.deliveries import Delivery, last_deliveries
 from api.state.webhook_store import volume_now
-from api.webhooks import line as line_module
-from api.webhooks import send
+from api.webhooks import delivery_queue, send
 from api.webhooks.facts import facts_of
 from api.webhooks.watch import Watch
 from shared.events import Event
@@ -105,8 +104,8 @@ def test_a_receiver_that_fails_gets_it_later_in_order_and_one_that_hangs_delays_
 def test_after_a_day_a_delivery_is_given_up_and_the_next_one_is_sent(
     run_until, store, volume, grades, new_job, monkeypatch
 ):
-    monkeypatch.setattr(line_module, "KEPT_SECONDS", 0.0)
-    monkeypatch.setattr(line_module, "LEAST_TRIES", 3)
+    monkeypatch.setattr(delivery_queue, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(delivery_queue, "LEAST_TRIES", 3)
     with Receiver(lambda number: 500 if number < 3 else 200) as receiver:
         webhook = put_webhook(store, address=receiver.url)
         end(volume, new_job())
@@ -150,8 +149,8 @@ def test_a_test_is_sent_when_somebody_asks_and_is_tried_once(run_until, store, v
 def test_a_long_file_is_written_again_and_forgets_nothing_that_could_be_sent_twice(
     run_until, store, volume, grades, new_job, monkeypatch
 ):
-    monkeypatch.setattr(line_module, "_MOST_BYTES", 500)
-    monkeypatch.setattr(line_module, "_KEPT_FINISHED", 1)
+    monkeypatch.setattr(delivery_queue, "_MOST_BYTES", 500)
+    monkeypatch.setattr(delivery_queue, "_KEPT_FINISHED", 1)
     with Receiver() as receiver:
         put_webhook(store, address=receiver.url)
         job = new_job()
@@ -195,19 +194,19 @@ def test_a_job_that_is_stored_long_after_its_marker_is_found(tmp_path, volume, g
 
 
 def test_what_waits_for_a_receiver_is_sent_at_once_when_it_answers_again(tmp_path):
-    line = line_module.Line(tmp_path, lambda _: False, first_wait_seconds=1000.0)
+    queue = delivery_queue.DeliveryQueue(tmp_path, lambda _: False, first_wait_seconds=1000.0)
     silent, broken, refused, taken = (
         Delivery(id=name, type="job.failed", job=name, body={}, created_at=utc_now()) for name in "abcd"
     )
-    line.add([silent, broken, refused, taken])
-    line.note(silent, None, "no answer")
-    line.note(broken, 500, "answered 500")
-    line.note(refused, 404, "answered 404")
-    line.note(taken, 204, None)
+    queue.add([silent, broken, refused, taken])
+    queue.record(silent, None, "no answer")
+    queue.record(broken, 500, "answered 500")
+    queue.record(refused, 404, "answered 404")
+    queue.record(taken, 204, None)
     for expected in (silent, broken):
-        found, wait = line.next()
+        found, wait = queue.next()
         assert (found and found.id, wait) == (expected.id, 0.0)
-        line.note(found, 204, None)
-    found, wait = line.next()
+        queue.record(found, 204, None)
+    found, wait = queue.next()
     assert (found and found.id, wait > 900) == (refused.id, True)
-    line.close()
+    queue.close()
