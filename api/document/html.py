@@ -1,4 +1,4 @@
-"""GET /docs: the document of `api.document.openapi` as one plain page: no script, nothing fetched from anywhere."""
+"""GET /docs: the document of `api.document.openapi` as one plain page, without scripts and external files."""
 
 import json
 from collections.abc import Iterator
@@ -131,7 +131,7 @@ def _schema(name: str, schema: Schema) -> Markup:
 
 
 def _short(schema: Schema) -> Markup:
-    """A schema in a few words, with a link to the shape that it names."""
+    """A short description of a schema, with a link to the shape that it refers to."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return Markup('<a href="#{0}">{0}</a>').format(name)

@@ -1,8 +1,8 @@
 """GET /openapi.json and GET /schema/job.json: the API's description.
 
 Built from the models that validate input, the shapes of the answers, and the route table; the only module that builds
-OpenAPI documents. Not flask-openapi: it takes malformed JSON for null, where `api.http.strict_json` names the fault and
-its place.
+OpenAPI documents. Not flask-openapi: it reads malformed JSON as null, where `api.http.strict_json` reports the error
+and its place.
 """
 
 import inspect
@@ -77,7 +77,7 @@ def show_job_schema() -> Response:
 
 
 def job_schema() -> Schema:
-    """JSON Schema 2020-12 of what POST /jobs takes for a job that names its data and model."""
+    """JSON Schema 2020-12 of the body of POST /jobs, for a job without a program."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "/schema/job.json",
@@ -139,12 +139,12 @@ def _models(operations: list[Operation]) -> Iterator[type[BaseModel]]:
         yield from (model for content in contents for model in content.values() if isinstance(model, type))
 
 
-def _operation(one: Operation, references: dict[Any, Schema], scope: str, says: str) -> Schema:
+def _operation(one: Operation, references: dict[Any, Schema], scope: str, description: str) -> Schema:
     entry: Schema = {
         "operationId": one.name,
         "tags": [one.tag],
         "summary": one.summary,
-        "description": says,
+        "description": description,
         "parameters": [*_parameters("query", one.query), *_parameters("header", one.headers)],
         "responses": _responses(one, references, is_public=scope == "public"),
         "security": _SECURITY.get(scope, [{"key": []}]),
@@ -209,7 +209,7 @@ def _name(status: int) -> str:
 
 
 def _text(app: Flask) -> str:
-    """Made at the first request: its making takes longer than a start should."""
+    """The document as JSON. It is built at the first request, since that would make the start slow."""
     if _KEPT not in app.extensions:
         app.extensions[_KEPT] = json.dumps(document(app), ensure_ascii=False) + "\n"
     return str(app.extensions[_KEPT])

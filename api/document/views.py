@@ -1,4 +1,4 @@
-"""GET /openapi.json, /schema/job.json and /docs: imported when they are asked for, so that no start waits for them."""
+"""GET /openapi.json, /schema/job.json and /docs: imported at the first request, which makes the start faster."""
 
 from flask import Response
 

@@ -52,9 +52,9 @@ def show(job_id: str) -> Response:
 
 
 def _waits(state: JobState) -> Waits:
-    held, record = service(), state.record
-    lost_after = held.settings.take_over_seconds
-    alive = [card for card in held.volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]
+    current, record = service(), state.record
+    lost_after = current.settings.take_over_seconds
+    alive = [card for card in current.volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]
     unable = explain_unable(record.spec, alive, lost_after)
-    position = held.places.of(OpenJob.of(record)).get(record.id)
+    position = current.places.of(OpenJob.of(record)).get(record.id)
     return Waits(position, able_workers(record.spec, alive), unable[1] if unable else "")

@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/forecast: where a running job will stop, and what it will take to get there."""
+"""GET /jobs/{id}/forecast: the epoch at which a running job will stop, and the time and cost until then."""
 
 import math
 from itertools import pairwise
@@ -40,7 +40,7 @@ def show(job_id: str) -> Response:
 
 
 def forecast_of(history: JobHistory) -> shapes.Forecast:
-    """The same, made once for each epoch."""
+    """The forecast of a job, computed once after each epoch."""
     last = history.last_epoch()
     return histories().remember(
         (history.record.id, len(history.attempts), last.epoch if last else 0, history.result is not None),
@@ -53,21 +53,24 @@ def _answer(history: JobHistory) -> dict[str, Any]:
     epochs = history.epochs()
     allowed = history.max_epochs
     spec = history.rule
-    told = {"epoch": epochs[-1].epoch if epochs else 0, "epochs": allowed}
+    common = {"epoch": epochs[-1].epoch if epochs else 0, "epochs": allowed}
     if history.result is not None:
-        return {**told, **_none("the job has finished")}
+        return {**common, **_no_forecast("the job has finished")}
     if spec is None:
-        return {**told, **_none(_why_without_rule(history, epochs, allowed))}
+        return {**common, **_no_forecast(_why_without_rule(history, epochs, allowed))}
     if history.fit is not None and history.fit.number > 1:
-        return {**told, **_none(f"its script is in call {history.fit.number} of fit, and early stopping began again")}
+        return {
+            **common,
+            **_no_forecast(f"its script is in call {history.fit.number} of fit, and early stopping began again"),
+        }
     try:
         values = monitored_values([one.metrics for one in epochs], spec.monitor)
     except KeyError:
-        return {**told, **_none(f"its epochs have no {spec.monitor}")}
+        return {**common, **_no_forecast(f"its epochs have no {spec.monitor}")}
     found = forecast(values, spec, _within_budget(history, epochs, allowed))
     if found is None:
-        return {**told, **_none("too few epochs have finished")}
-    return {**told, **_report(history, epochs, found), "reason": None}
+        return {**common, **_no_forecast("too few epochs have finished")}
+    return {**common, **_report(history, epochs, found), "reason": None}
 
 
 def _why_without_rule(history: JobHistory, epochs: list[EpochTold], allowed: int) -> str:
@@ -79,7 +82,7 @@ def _why_without_rule(history: JobHistory, epochs: list[EpochTold], allowed: int
 
 
 def _within_budget(history: JobHistory, epochs: list[EpochTold], allowed: int) -> int:
-    """The last epoch for which the budget is enough at the present pace, at most `allowed`."""
+    """The last epoch that the budget allows at the current speed, at most `allowed`."""
     budget = history.record.spec.budget
     if budget is None or len(epochs) < 2:
         return allowed
@@ -91,7 +94,7 @@ def _within_budget(history: JobHistory, epochs: list[EpochTold], allowed: int) -
     return min(allowed, epochs[-1].epoch + max(1, left))
 
 
-def _none(reason: str) -> dict[str, Any]:
+def _no_forecast(reason: str) -> dict[str, Any]:
     return {"stop": None, "seconds_left": None, "costs_left": [], "chance_of_better": None, "reason": reason}
 
 
@@ -113,9 +116,10 @@ def _report(history: JobHistory, epochs: list[EpochTold], found: Forecast) -> di
 
 
 def _epoch_seconds(epochs: list[EpochTold]) -> float:
-    """From the end of one epoch to that of the next, saving included, as it was of late.
+    """The median time of the last epochs in seconds, from end to end, which includes saving.
 
-    Each attempt counts from its own claim, and of what was inherited only the epochs' own lengths are known.
+    `ended` is relative to the claim of the attempt. Between attempts, and for inherited epochs, the length of the epoch
+    itself is used.
     """
     return median(
         (after.ended - before.ended) / 1e6 if after.attempt == before.attempt > 0 else after.seconds

@@ -71,7 +71,7 @@ def replay_job(job_id: str) -> Response:
         )
     spec = _spec(history, asked, epochs)
     with costly_read():
-        values = monitored_values([told.metrics for told in epochs], spec.monitor)
+        values = monitored_values([one.metrics for one in epochs], spec.monitor)
         return json_response(_answer(history, epochs, spec, values))
 
 
@@ -117,7 +117,7 @@ def patience() -> Response:
 
 
 def own_rule(history: JobHistory) -> EarlyStoppingSpec:
-    """The job's early stopping; where it is off, the default one on what the job's checkpoints monitor."""
+    """The job's early stopping; if it is off, the default one with the monitor of ModelCheckpoint."""
     if history.rule is not None:
         return history.rule
     spec = history.record.spec
@@ -131,7 +131,7 @@ def _spec(history: JobHistory, asked: ReplaySettings, epochs: Sequence[EpochTold
     given = {name: value for name, value in asked if value is not None}
     monitor = given.get("monitor", own.monitor)
     known = sorted(epochs[-1].metrics)
-    if any(monitor not in told.metrics for told in epochs):
+    if any(monitor not in one.metrics for one in epochs):
         detail = f'received "{monitor}", expected one of {list_names(known)}.{nearest(monitor, known)}'
         raise Refused([Problem(pointer("monitor"), detail, "unknown_monitor")])
     mode = _mode(monitor, own, given.get("mode"))
@@ -143,7 +143,7 @@ def _spec(history: JobHistory, asked: ReplaySettings, epochs: Sequence[EpochTold
 
 
 def _mode(monitor: str, own: EarlyStoppingSpec, asked: Mode | None) -> Mode:
-    """Whether the metric is better when it is greater or smaller; of a script's own metric by its rule or as asked."""
+    """The mode of a metric. That of a script's own metric comes from its rule or from the request."""
     if monitor == own.monitor and own.mode != "auto":
         return own.mode
     try:
@@ -177,12 +177,12 @@ def _answer(
         last_epoch=last,
         model=_model(values, at, spec.mode),
         saved=_savings(history, epochs, at) if is_known else None,
-        text=_known(spec, last, at, improvement) if is_known else _unknown(spec, past, last),
+        text=_describe_stop(spec, last, at, improvement) if is_known else _describe_no_stop(spec, past, last),
     )
 
 
 def _model(values: Sequence[float | None], at: int, mode: str) -> shapes.ReplayedModel:
-    """The best model by then, of which every improvement counts, and how much worse it is than the run's best."""
+    """The best value up to epoch `at`, also by less than min delta, and how much worse it is than that of the run."""
     then, whole = best_value(values[:at], mode), best_value(values, mode)
     lost = abs(whole - then) if whole is not None and then is not None else None
     return shapes.ReplayedModel(best_value=then, lost=lost)
@@ -191,7 +191,7 @@ def _model(values: Sequence[float | None], at: int, mode: str) -> shapes.Replaye
 def _savings(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> shapes.ReplaySaved:
     """Time and cost of the epochs after the stop; the time between epochs does not count."""
     claim = history.attempts[-1].claim
-    seconds = claim.devices * sum(told.seconds for told in epochs if told.epoch > at)
+    seconds = claim.devices * sum(one.seconds for one in epochs if one.epoch > at)
     costs = []
     if claim.price_per_device is not None:
         amount = round(seconds * claim.price_per_device / 3600, 6)
@@ -199,14 +199,14 @@ def _savings(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> shape
     return shapes.ReplaySaved(epochs=epochs[-1].epoch - at, gpu_seconds=round(seconds, 6), costs=costs)
 
 
-def _unknown(spec: EarlyStoppingSpec, past: Replay, last: int) -> str:
+def _describe_no_stop(spec: EarlyStoppingSpec, past: Replay, last: int) -> str:
     return (
         f"It would not have stopped by epoch {last}, the last one trained: {past.wait} of {spec.patience} epochs "
         "of patience were used up. Later epochs are unknown."
     )
 
 
-def _known(spec: EarlyStoppingSpec, last: int, at: int, improvement: LastImprovement | None) -> str:
+def _describe_stop(spec: EarlyStoppingSpec, last: int, at: int, improvement: LastImprovement | None) -> str:
     why = f"{spec.monitor} never had a finite value"
     if improvement is not None:
         why = f"{spec.monitor} last improved at epoch {improvement.epoch}, to {improvement.value:.4g}"
@@ -214,7 +214,7 @@ def _known(spec: EarlyStoppingSpec, last: int, at: int, improvement: LastImprove
 
 
 def _curves(ids: tuple[str, ...], project: str | None) -> Iterator[tuple[str, Curve | str]]:
-    """The asked jobs, or the newest of a project that succeeded; where there is no curve, the reason."""
+    """The curves of the requested jobs, or of the newest that succeeded. For a job without a curve, the reason."""
     if not ids:
         yield from islice(_newest(project), _DEFAULT_JOBS)
         return
@@ -249,13 +249,13 @@ def _curve(history: JobHistory) -> Curve | str:
         return "its script called fit several times"
     spec = own_rule(history)
     try:
-        values = monitored_values([told.metrics for told in epochs], spec.monitor)
+        values = monitored_values([one.metrics for one in epochs], spec.monitor)
     except KeyError:
         return f"it has no {spec.monitor}"
     claim = history.attempts[-1].claim
     return Curve(
         values=values,
-        seconds=[told.seconds * claim.devices for told in epochs],
+        seconds=[one.seconds * claim.devices for one in epochs],
         spec=spec,
         is_complete=epochs[-1].epoch >= history.max_epochs,
         price_per_hour=claim.price_per_device,

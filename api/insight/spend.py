@@ -17,14 +17,14 @@ _Claims = LockedCache[tuple[str, int], Claim]
 
 
 def install(app: Flask) -> None:
-    """Keep the claims of running attempts on `app`; a claim never changes."""
+    """Attach a cache of the claims of running attempts to `app`. A claim never changes."""
     app.extensions[_KEY] = LockedCache(LRUCache(_MOST_KEPT))
 
 
 def spend_now(project: str | None) -> SpendNow:
-    """The sum of the prices of the attempts that run in a project, None: in all; as of half a second ago."""
-    held = service()
-    claims = [claim for one in held.places.taken(project) if (claim := _claim(held.volume.job_folder(one)))]
+    """The summed prices of the running attempts of a project, or (None) of all. May be half a second old."""
+    current = service()
+    claims = [claim for one in current.places.taken(project) if (claim := _claim(current.volume.job_folder(one)))]
     sums: dict[str, float] = {}
     for claim in claims:
         if claim.gpu_price_per_hour is not None and claim.currency is not None:
@@ -35,7 +35,7 @@ def spend_now(project: str | None) -> SpendNow:
 
 
 def _claim(job: JobFolder) -> Claim | None:
-    """The claim of the attempt that runs; None where none does, or where it cannot be read."""
+    """The claim of the running attempt; None if none runs, or if it cannot be read."""
     claims: _Claims = current_app.extensions[_KEY]
     try:
         attempt = job.running_attempt()

@@ -32,7 +32,7 @@ _DAY = {"type": "string", "format": "date", "examples": [utc_now()[:10]]}
 log = logging.getLogger(__name__)
 
 
-# What the time of a job's attempts is summed by: for each attempt its group. The whole job is its last attempt's.
+# The group of each attempt of a job. The job itself counts in the group of its last attempt.
 _GROUPS: dict[str, Callable[[PastJob, Held | None], str]] = {
     "day": lambda job, _: job.finished_at[:10],
     "dataset": lambda job, _: job.dataset,
@@ -57,7 +57,7 @@ _GROUPS: dict[str, Callable[[PastJob, Held | None], str]] = {
 def show() -> Response:
     """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), also of deleted ones, in groups.
 
-    `now` is what the jobs that run at this moment cost per hour.
+    `now` is the cost per hour of the jobs that run now.
     """
     today = date.fromisoformat(utc_now()[:10])
     with Query("by", "from", "to", "project") as query:
@@ -94,14 +94,14 @@ def _usage(by: str, first: date, last: date, project: str | None) -> shapes.Usag
 
 
 def _jobs_over(first: date, last: date, project: str | None) -> Iterator[PastJob]:
-    """The jobs of a project that ended in these days, also those that were deleted since."""
+    """The jobs of a project that ended on these days, also those that were deleted later."""
     found = {job.id: job for job in service().deleted_jobs.ended(first.isoformat(), last.isoformat())}
-    found |= {job.id: job for job in _standing(first, last, project)}
+    found |= {job.id: job for job in _jobs_on_volume(first, last, project)}
     return (job for job in found.values() if project in {None, job.project})
 
 
-def _standing(first: date, last: date, project: str | None) -> Iterator[PastJob]:
-    """Those that are on the volume; a damaged one is logged and left out."""
+def _jobs_on_volume(first: date, last: date, project: str | None) -> Iterator[PastJob]:
+    """The jobs that still exist. A damaged one is logged and left out."""
     days = first.isoformat(), (last + timedelta(days=1)).isoformat()
     wanted = Wanted(project=project, statuses=TERMINAL, finished_after=days[0], finished_before=days[1])
     for job_id in candidate_ids(wanted):

@@ -1,4 +1,4 @@
-"""GET /healthz: this process answers. GET /readyz: a job posted now would be stored, heard and trained."""
+"""GET /healthz: this process is alive. GET /readyz: a job posted now would be stored, queued and trained."""
 
 import secrets
 from collections.abc import Callable
@@ -37,18 +37,22 @@ def alive() -> Response:
 def ready() -> Response:
     """Answer 200 if the checks of what a job needs pass, else 503; each check reports its result.
 
-    The check `webhooks` fails where webhooks exist and no sender runs; it does not change the status.
+    The check `webhooks` fails if webhooks exist and no sender runs; it does not change the status.
     """
-    held = service()
-    needed = {"volume": _in_time(_volume, held), "redis": _redis(held), "workers": _in_time(_workers, held)}
+    current = service()
+    needed = {
+        "volume": _run_in_time(_volume, current),
+        "redis": _redis(current),
+        "workers": _run_in_time(_workers, current),
+    }
     is_ready = all(check.ok for check in needed.values())
-    checks = Checks(**needed, webhooks=_webhooks(held))
+    checks = Checks(**needed, webhooks=_webhooks(current))
     return json_response(Ready(status="ready" if is_ready else "not_ready", checks=checks), 200 if is_ready else 503)
 
 
-def _in_time(look: Callable[[Service], Check], held: Service) -> Check:
-    """What `look` finds; a volume that hangs holds one thread, however many ask."""
-    found = _eye().submit(look, held)
+def _run_in_time(look: Callable[[Service], Check], current: Service) -> Check:
+    """The result of `look`, or a failed check after a time-out. If the volume hangs, only one thread waits for it."""
+    found = _executor().submit(look, current)
     try:
         return found.result(_LOOK_SECONDS)
     except TimeoutError:
@@ -57,36 +61,36 @@ def _in_time(look: Callable[[Service], Check], held: Service) -> Check:
 
 
 @cache
-def _eye() -> ThreadPoolExecutor:
+def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="ready")
 
 
-def _volume(held: Service) -> Check:
-    probe = held.volume.root / f".ready-{secrets.token_hex(6)}.tmp"
+def _volume(current: Service) -> Check:
+    probe = current.volume.root / f".ready-{secrets.token_hex(6)}.tmp"
     try:
-        held.volume.check()
+        current.volume.check()
         probe.write_bytes(b"ready\n")
         probe.unlink()
-        held.volume.check_room(held.settings.volume_reserve_bytes)
+        current.volume.check_room(current.settings.volume_reserve_bytes)
     except OSError as error:
         return Check(ok=False, detail=f"cannot be written ({error.strerror})")
     return Check(ok=True, detail="can be written")
 
 
-def _redis(held: Service) -> Check:
-    if held.settings.redis_address is None:
+def _redis(current: Service) -> Check:
+    if current.settings.redis_address is None:
         return Check(ok=True, detail="no Redis configured; workers check the volume on their own")
-    pending = held.job_queue.count_pending()
+    pending = current.job_queue.count_pending()
     if pending is None:
         return Check(ok=False, detail="does not answer; jobs are still accepted, and workers find them on the volume")
-    # They are for jobs of all projects.
+    # The notifications are for jobs of all projects.
     pending_words = f"; {pending} notifications not received yet" if own_project() is None else ""
     return Check(ok=True, detail=f"answers{pending_words}")
 
 
-def _workers(held: Service) -> Check:
-    lost_after = held.settings.take_over_seconds
-    seen = [card for card in held.volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]
+def _workers(current: Service) -> Check:
+    lost_after = current.settings.take_over_seconds
+    seen = [card for card in current.volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]
     reasons = [reason for card in seen if (reason := card.unfit or card.paused)]
     detail = f"{len(seen)} seen in the last {lost_after:g} seconds"
     if reasons:
@@ -94,11 +98,11 @@ def _workers(held: Service) -> Check:
     return Check(ok=len(seen) > len(reasons), detail=detail)
 
 
-def _webhooks(held: Service) -> Check:
+def _webhooks(current: Service) -> Check:
     try:
-        if not held.webhooks.has_any():
+        if not current.webhooks.has_any():
             return Check(ok=True, detail="there are none")
-        if held.webhooks.has_sender():
+        if current.webhooks.has_sender():
             return Check(ok=True, detail="a sender is running")
     except OSError as error:
         return Check(ok=False, detail=f"their folder cannot be read ({error.strerror})")
@@ -109,7 +113,7 @@ def _webhooks(held: Service) -> Check:
 
 @cache
 def _version() -> str:
-    """Read once: each look at the metadata parses all of it."""
+    """The version of Fitstop, read once, since each read parses all metadata."""
     try:
         return version("fitstop")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""GET /limits: what this service takes at most, and what the caller's project has used of its quotas."""
+"""GET /limits: the limits of this service, and the used part of the quotas of the caller's project."""
 
 from collections.abc import Callable
 

@@ -1,8 +1,7 @@
-"""GET /metrics: what happens here, for Prometheus.
+"""GET /metrics: metrics for Prometheus.
 
-Requests are counted by this host's API processes together (see `api.serving.server`); jobs, queue and
-workers are what the volume says at this moment. A request lasts until its answer begins: a stream's length is not
-measured.
+Requests are counted by all API processes of this host together (`api.serving.server`). Jobs and workers are read from
+the volume at the request. The time of a request ends when its answer begins, so the length of a stream does not count.
 """
 
 import os
@@ -65,7 +64,7 @@ def _begin() -> None:
 
 def _observe(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "none"
-    # What a client sends as its method may be any word.
+    # A client may send any word as the method.
     method = request.method if request.method in {"GET", "HEAD", "POST", "PUT", "DELETE"} else "other"
     count, seconds = _meters(method, route, response.status_code)
     count.inc()
@@ -75,36 +74,36 @@ def _observe(response: Response) -> Response:
 
 @cache
 def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    """Found once for each of the few that there are: finding them costs more than counting."""
+    """The meters of a method, route and status, cached: the lookup costs more than the count."""
     return _count.labels(method, route, str(status)), _seconds.labels(method, route)
 
 
 class _OfTheVolume:
-    """Jobs of one project or of all, and workers, at the moment of the question."""
+    """The current metrics of the volume: jobs of one project or of all, and workers."""
 
-    def __init__(self, held: Service, project: str | None) -> None:
-        self._held = held
+    def __init__(self, current: Service, project: str | None) -> None:
+        self._service = current
         self._project = project
 
     def collect(self) -> Iterator[Metric]:
         yield self._jobs()
         yield self._workers()
-        if self._held.settings.redis_address is not None:
-            pending = self._held.job_queue.count_pending()
+        if self._service.settings.redis_address is not None:
+            pending = self._service.job_queue.count_pending()
             yield GaugeMetricFamily("fitstop_redis_up", "Whether Redis answers.", value=float(pending is not None))
 
     def _jobs(self) -> Metric:
-        """By state; those that are over only where the index knows them."""
+        """Jobs by status. Finished ones are left out while the index is not ready."""
         family = GaugeMetricFamily("fitstop_jobs", "Jobs by state.", labels=["status"])
         folders = [
-            self._held.volume.job_folder(marker.job_id)
-            for marker in self._held.volume.open_jobs()
+            self._service.volume.job_folder(marker.job_id)
+            for marker in self._service.volume.open_jobs()
             if self._project in {None, marker.project}
         ]
         family.add_metric(["queued"], sum(is_waiting(str(folder.path)) for folder in folders))
         family.add_metric(["running"], sum(map(_is_running, folders)))
         try:
-            for status, count in sorted(self._held.index.counts(self._project).items()):
+            for status, count in sorted(self._service.index.counts(self._project).items()):
                 family.add_metric([status], count)
         except IndexNotReady:
             return family
@@ -112,8 +111,8 @@ class _OfTheVolume:
 
     def _workers(self) -> Metric:
         family = GaugeMetricFamily("fitstop_workers", "Workers by status.", labels=["status"])
-        lost_after = self._held.settings.take_over_seconds
-        found = [worker_status(card, lost_after) for card in self._held.volume.worker_cards()]
+        lost_after = self._service.settings.take_over_seconds
+        found = [worker_status(card, lost_after) for card in self._service.volume.worker_cards()]
         for status in ("ready", "busy", "starting", "paused", "unfit", "draining", "lost"):
             family.add_metric([status], found.count(status))
         return family

@@ -1,4 +1,4 @@
-"""GET /queue: the jobs that wait, in the order in which they are served, and why each waits."""
+"""GET /queue: the waiting jobs, in the order in which workers claim them, and why each waits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from shared.worker_card import WorkerCard
 
 @dataclass(frozen=True)
 class _Workers:
-    """The workers that are there, as far as a waiting job is concerned."""
+    """The numbers of live workers by status, for one kind of job. `paused` is the reason if all are paused, else ""."""
 
     alive: int
     draining: int
@@ -39,21 +39,21 @@ class _Workers:
 
 @dataclass(frozen=True)
 class _Fleet:
-    """All workers that are there, and which of them take which jobs."""
+    """All workers, grouped by the kind of job that they can run."""
 
     cards: Sequence[WorkerCard]
     lost_after_seconds: float
     _found: dict[tuple[bool, int], _Workers] = field(default_factory=dict)
 
     def for_job(self, spec: JobSpec | ProgramJobSpec) -> _Workers:
-        """The workers that may take a job with this spec."""
+        """The workers that can run a job with this spec."""
         kind = isinstance(spec, ProgramJobSpec), spec.devices
         if kind not in self._found:
             self._found[kind] = _workers(able_workers(spec, self.cards), self.lost_after_seconds)
         return self._found[kind]
 
     def explain_unable(self, spec: JobSpec | ProgramJobSpec) -> tuple[WaitReason, str] | None:
-        """Why none of them can ever take such a job; None where one can, and where none is there."""
+        """Why no live worker can ever run such a job; None if one can, or if no worker is live."""
         return explain_unable(spec, self.cards, self.lost_after_seconds)
 
 
@@ -67,24 +67,24 @@ class _Fleet:
 def show_all() -> Response:
     """List the queue, next job first; `after` is the last job of the previous page.
 
-    A position counts the jobs of all projects that are served before: the projects take turns.
+    A position counts the jobs ahead of all projects, since the projects take turns.
     """
     with Query("limit", "after", "project") as query:
         limit = query.integer("limit", 100, 1, 1000)
         after = query.parse("after", _job_id, None)
         project = read_project(query)
-    held = service()
-    queue = enumerate(queued_jobs(held.volume, held.settings.project_weights), 1)
+    current = service()
+    queue = enumerate(queued_jobs(current.volume, current.settings.project_weights), 1)
     waiting = [(place, job.job_id) for place, job in queue if project in {None, job.project}]
     start = next((number for number, (_, job_id) in enumerate(waiting, 1) if job_id == after), 0)
-    workers = _Fleet(list(held.volume.worker_cards()), held.settings.take_over_seconds)
+    workers = _Fleet(list(current.volume.worker_cards()), current.settings.take_over_seconds)
     shown = (_item(place, job_id, workers) for place, job_id in waiting[start:])
     found = list(islice((item for item in shown if item is not None), limit + 1))
     return json_response(Page[QueuedJob](object="list", data=found[:limit], has_more=len(found) > limit))
 
 
 def _item(place: int, job_id: str, fleet: _Fleet) -> QueuedJob | None:
-    """One waiting job; None for one that was taken or deleted meanwhile, or cannot be read."""
+    """One waiting job; None if it was claimed or deleted in the meantime, or cannot be read."""
     try:
         state = service().volume.job_folder(job_id).state()
     except ValueError:
@@ -105,7 +105,7 @@ def _item(place: int, job_id: str, fleet: _Fleet) -> QueuedJob | None:
 
 def _reason(place: int, state: JobState, fleet: _Fleet) -> Waits:
     until = backs_off_until(state.end)
-    workers, nobody = fleet.for_job(state.record.spec), fleet.explain_unable(state.record.spec)
+    workers, unable = fleet.for_job(state.record.spec), fleet.explain_unable(state.record.spec)
     ahead = place - 1
     reason: WaitReason
     if state.lacked_data and not service().volume.has_files(state.record):
@@ -113,17 +113,17 @@ def _reason(place: int, state: JobState, fleet: _Fleet) -> Waits:
             "data_missing",
             "its program, its dataset or its weights are not on the volume; upload the same bytes again",
         )
-    elif nobody is not None:
-        reason, detail = nobody
+    elif unable is not None:
+        reason, detail = unable
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
     else:
-        reason, detail = _nobody_can(workers) or _who_is_first(ahead, workers, state.record)
+        reason, detail = _explain_no_worker(workers) or _explain_wait(ahead, workers, state.record)
     return Waits(reason=reason, detail=detail, ahead=ahead, until=until)
 
 
-def _nobody_can(workers: _Workers) -> tuple[WaitReason, str] | None:
-    """Why no worker takes any job; None where one does."""
+def _explain_no_worker(workers: _Workers) -> tuple[WaitReason, str] | None:
+    """Why no worker claims any job; None if one does."""
     if workers.alive == 0:
         return "no_worker", "no worker is available"
     if workers.draining == workers.alive:
@@ -135,7 +135,7 @@ def _nobody_can(workers: _Workers) -> tuple[WaitReason, str] | None:
     return None
 
 
-def _who_is_first(ahead: int, workers: _Workers, record: JobRecord) -> tuple[WaitReason, str]:
+def _explain_wait(ahead: int, workers: _Workers, record: JobRecord) -> tuple[WaitReason, str]:
     if workers.free_slots > ahead:
         return "next", "a slot is free; the job starts within seconds"
     if workers.free_slots == 0 and workers.starting:

@@ -1,4 +1,4 @@
-"""GET /workers: what each worker last said of itself."""
+"""GET /workers: the last report of each worker."""
 
 from flask import Response
 
@@ -37,7 +37,7 @@ def show_all() -> Response:
 
 
 def worker_status(card: WorkerCard, lost_after_seconds: float) -> WorkerStatus:
-    """What a worker does, from its card and from the card's age."""
+    """The status of a worker, from its card and the age of the card."""
     if seconds_since(card.seen_at) > lost_after_seconds:
         return "lost"
     if card.draining:

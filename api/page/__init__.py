@@ -1,8 +1,8 @@
-"""The page: what people look at.
+"""The web pages.
 
-The rule of this folder: HTML, style and scripts, all from the package's own files, and no truth of its own. Whatever a
-page shows or does it asks the API for as any client would, signed in by a cookie; nothing else imports this package.
-No script and no style stands inside the HTML (`POLICY`), no text becomes markup, and it runs without a build step.
+The rule of this folder: HTML, styles and scripts from the package's own files, and no state of its own. A page uses the
+API as any client does, logged in by a cookie. No other package imports this one. The HTML contains no inline script or
+style (`POLICY`), no text becomes markup, and there is no build step.
 """
 
 from api.page.problem_page import install

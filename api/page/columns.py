@@ -13,14 +13,14 @@ METRICS, METADATA = "metrics.", "metadata."
 MOST_NAME = 200
 _MOST_LIST = 16
 _MOST_TEXT = 80
-# What says how a job trains, and not what it is called.
+# The parts of a spec that decide how a job trains.
 PARTS = ("dataset", "model", "hyperparameters", "callbacks", "budget", "program")
-# A model of its own, or a table's columns: too long for a cell.
+# The config of a Keras model, and lists of columns: too long for a cell.
 _LEFT_OUT = frozenset({"model.config", "dataset.drop_columns", "dataset.categorical"})
 
 
 def spec_values(spec: JobSpec | ProgramJobSpec) -> dict[str, Value]:
-    """The single values of a spec by their place, such as `hyperparameters.batch_size`, and its metadata."""
+    """The values of a spec by their path, such as `hyperparameters.batch_size`, and its metadata."""
     document = spec.model_dump(mode="json", include=set(PARTS))
     found = dict(_flat("", document))
     return found | {f"{METADATA}{name}": cut(value, _MOST_TEXT) for name, value in spec.metadata.items()}

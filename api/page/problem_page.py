@@ -1,4 +1,4 @@
-"""What a person sees who opens an address that is refused: a page with a way back, in place of a problem document."""
+"""The page for a person who opens an address that is refused, in place of a problem document."""
 
 from flask import Flask, Response, request
 
@@ -24,5 +24,5 @@ def _as_page(response: Response) -> Response:
 
 
 def _is_navigation() -> bool:
-    """Whether somebody opens the address itself: only browsers prefer HTML, and scripts of theirs do not."""
+    """Whether a person opens the address: only a browser prefers HTML, and its scripts do not."""
     return request.accept_mimetypes.best_match([MEDIA_TYPE, "application/json", "text/html"]) == "text/html"

@@ -1,9 +1,9 @@
-"""GET /page/rows: the jobs as the page's table shows them, small and cheap enough to be asked for every two seconds.
+"""GET /page/rows: the jobs for the table of the page, small and cheap enough to be requested every two seconds.
 
-A row is read again only where the job's files have changed, and one of a job that is over never. So that an answer
-takes the same time whatever a hundred running jobs do, it renews rows for READ_SECONDS and forecasts, which take
-milliseconds each, for FORECAST_SECONDS, the oldest first: a row may be a look or two behind, and says after which epoch
-its forecast was made.
+A row is read again only if the job's files have changed, and that of a finished job only if its tags have. The time of
+an answer is limited, also with a hundred running jobs: it renews rows for READ_SECONDS, and forecasts, which take
+milliseconds each, for FORECAST_SECONDS, the oldest first. So a row may be one or two requests old. It says after which
+epoch its forecast was made.
 """
 
 import os
@@ -56,7 +56,7 @@ from shared.stamps import file_stamp
 
 READ_SECONDS = 0.03
 FORECAST_SECONDS = 0.015
-# Both are of this thread's own work, so that a busy machine does not show old rows; a volume may keep it waiting too.
+# Both are CPU time of the thread, so that a busy machine does not show old rows. This one includes waits for a volume.
 _SLOW_VOLUME_SECONDS = 0.25
 
 _KEY = "fitstop-rows"
@@ -75,7 +75,7 @@ _Mark = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Kept:
-    """A row with what it was read from. The times, by this process's clock, are when it and its forecast were made."""
+    """A row, and the facts that it was made from. `read_at` and `forecast_at` are times of `time.monotonic`."""
 
     folder: JobFolder
     record: JobRecord
@@ -88,12 +88,12 @@ class Kept:
     forecast_at: float = 0.0
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         return self.row.status in TERMINAL
 
 
 def install(app: Flask) -> None:
-    """Hang the rows on `app`."""
+    """Attach the cache of rows to `app`."""
     app.extensions[_KEY] = LockedCache(LRUCache(_MOST_KEPT))
 
 
@@ -133,7 +133,7 @@ def _rows() -> LockedCache[str, Kept]:
 
 
 def _with_values(kept: Kept, columns: frozenset[str]) -> JobRow:
-    """The row with the values of the columns that were asked for."""
+    """The row with the values of the requested columns."""
     if not columns:
         return kept.row
     values = {**kept.spec_values, **kept.values}
@@ -142,14 +142,14 @@ def _with_values(kept: Kept, columns: frozenset[str]) -> JobRow:
 
 
 def _find(wanted: Wanted) -> Iterator[tuple[Kept, Found]]:
-    """The wanted jobs as they are known, or as they are where they are not, each with its place in the order."""
+    """The wanted jobs, from the cache if they are in it, each with its place in the order."""
     for found in candidates(wanted, is_list=True):
         job_id = found.id
         folder = service().volume.job_folder(job_id)
         if is_unwanted_queued(folder, wanted.statuses):
             continue
         known = _rows().find(job_id)
-        kept = _read(folder) if known is None or (known.is_over and not folder.spec_file.exists()) else known
+        kept = _read(folder) if known is None or (known.is_finished and not folder.spec_file.exists()) else known
         if kept is not None and is_wanted(kept.record, kept.row.status, wanted) and has_tags(folder, wanted):
             yield kept, found
 
@@ -160,21 +160,21 @@ def _renew(found: list[Kept]) -> list[Kept]:
 
 
 def _has_changed(kept: Kept) -> bool:
-    """Of a job that has ended only the tags may change."""
+    """Whether the row must be read again. Only the tags of a finished job may change."""
     if kept.annotated != last_change(kept.folder.path):
         return True
-    return not kept.is_over and kept.mark != _mark(kept.folder.path)
+    return not kept.is_finished and kept.mark != _mark(kept.folder.path)
 
 
 def _with_forecasts(found: list[Kept]) -> list[Kept]:
     stale = [one for one in found if one.row.status == "running" and _is_stale(one.row)]
-    return _replace(found, stale, lambda one: one.forecast_at, FORECAST_SECONDS, _foreseen)
+    return _replace(found, stale, lambda one: one.forecast_at, FORECAST_SECONDS, _add_forecast)
 
 
 def _replace(
     found: list[Kept], some: list[Kept], age: Callable[[Kept], float], seconds: float, make: Callable[[Kept], Kept]
 ) -> list[Kept]:
-    """`found` with `some` of it made again, the oldest first, for as long as that may take and one at least."""
+    """`found` with `some` of it made again: at least one, the oldest first, for `seconds` of CPU time."""
     until, latest = time.thread_time() + seconds, time.monotonic() + _SLOW_VOLUME_SECONDS
     made = {}
     for one in sorted(some, key=age):
@@ -185,9 +185,9 @@ def _replace(
 
 
 def _read(folder: JobFolder, known: Kept | None = None) -> Kept | None:
-    """A job's row as it is now, with the forecast that is known; None for one that is gone or damaged, which is logged.
+    """Read a job's row, with its last forecast; None for a deleted or damaged job, which is logged.
 
-    The mark is taken first: what changes after it is seen at the next look.
+    The mark is taken first, so that a later change is noticed by the next request.
     """
     now, annotated = _mark(folder.path), last_change(folder.path)
     try:
@@ -219,7 +219,7 @@ def _progress(folder: JobFolder) -> EpochProgress | None:
 
 
 def _tags(folder: JobFolder) -> list[str]:
-    """Empty where they are damaged: the job's own page says so."""
+    """The tags of a job; empty if they are damaged, which the page of the job shows."""
     try:
         return list(read_annotations(folder)[1].tags)
     except UnusableDocument:
@@ -227,7 +227,7 @@ def _tags(folder: JobFolder) -> list[str]:
 
 
 def _mark(path: Path) -> _Mark:
-    """What changes whenever the row may change. By names alone, not by paths that are objects: there are a hundred."""
+    """A value that changes whenever the row may change. By strings, not by Path objects: there are a hundred rows."""
     job = str(path)
     try:
         numbers = [int(name) for name in os.listdir(f"{job}/{ATTEMPTS}") if name.isdecimal()]  # noqa: PTH208
@@ -238,19 +238,18 @@ def _mark(path: Path) -> _Mark:
     return (len(numbers), *map(file_stamp, (f"{job}/{RESULT_FILE}", f"{job}/{CANCEL_FILE}", *own)))
 
 
-def _foreseen(kept: Kept) -> Kept:
+def _add_forecast(kept: Kept) -> Kept:
     try:
-        told = forecast_of(histories().of(kept.folder))
+        found = forecast_of(histories().of(kept.folder))
     except NotFound:
         return kept
-    forecast = RowForecast(epoch=told.epoch, stop=told.stop, chance_of_better=told.chance_of_better)
+    forecast = RowForecast(epoch=found.epoch, stop=found.stop, chance_of_better=found.chance_of_better)
     row = kept.row.model_copy(update={"forecast": forecast})
-    foreseen = replace(kept, row=row, forecast_at=time.monotonic())
-    return _rows().keep(kept.folder.id, foreseen)
+    return _rows().keep(kept.folder.id, replace(kept, row=row, forecast_at=time.monotonic()))
 
 
 def _add_places(rows: list[JobRow]) -> list[JobRow]:
-    """A place in the queue follows from the others, so it is no part of what is kept."""
+    """Add the places in the queue. They are not cached, since they depend on other jobs."""
     waiting = [OpenJob(row.priority, row.id, row.project) for row in rows if row.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}
     return [row.model_copy(update={"queue_position": places.get(row.id)}) for row in rows]
@@ -300,16 +299,16 @@ def _column(text: str) -> str:
 
 
 def _monitor(progress: EpochProgress | None) -> str | None:
-    """The metric by which models are saved; of a job that saves none, that of early stopping."""
-    told = (progress.best or progress.early_stopping) if progress else None
-    return told.monitor if told else None
+    """The monitor of ModelCheckpoint; for a job that saves no model, that of early stopping."""
+    found = (progress.best or progress.early_stopping) if progress else None
+    return found.monitor if found else None
 
 
 def _patience(progress: EpochProgress | None) -> RowPatience | None:
-    told = progress.early_stopping if progress else None
-    if told is None:
+    found = progress.early_stopping if progress else None
+    if found is None:
         return None
-    return RowPatience(wait=told.wait, patience=told.patience, stops_at_epoch=told.stops_at_epoch)
+    return RowPatience(wait=found.wait, patience=found.patience, stops_at_epoch=found.stops_at_epoch)
 
 
 def _costs(paid: Ledger) -> list[RowCost]:

@@ -28,7 +28,7 @@ class Session(Shape):
 
 
 class SignInCode(Shape):
-    """One-time code to sign a browser in, after `/page/sign-in#code=`."""
+    """One-time code to log a browser in, after `/page/sign-in#code=`."""
 
     object: Literal["code"]
     code: str

@@ -1,4 +1,4 @@
-"""POST /page/sign-in, /page/sign-out and /page/codes: a key or a code for a cookie, and the cookie back."""
+"""POST /page/sign-in, /page/sign-out and /page/codes: log in with a key or a code, log out, and create a code."""
 
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -101,15 +101,15 @@ def sign_out() -> tuple[Response, int]:
     errors=(403, 507),
 )
 def code() -> Response:
-    """Create a code that signs one browser in as the caller within ten minutes. `fitstop open` uses it.
+    """Create a code that logs one browser in as the caller within ten minutes. `fitstop open` uses it.
 
-    A browser's session gets none: the code would outlive its sign-out.
+    A browser's session cannot create one: the code would stay valid after the session.
     """
     no_query()
     if caller().is_session:
         raise HttpProblem(403, "needs_key", "only an API key gets a code, sent as `Authorization: Bearer <key>`")
     key = service().keys.of_id(caller().key_id)
-    assert key is not None, "who calls has a key"
+    assert key is not None, "the caller has a key"
     secret = service().sessions.begin(key, "code")
     return json_response(SignInCode(object="code", code=secret, expires_at=time_in(SECONDS["code"])), 201)
 

@@ -1,4 +1,4 @@
-"""A job's curve in a few numbers, for a picture as small as a word."""
+"""A job's curve in a few numbers, for a sparkline."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,20 @@ MOST_POINTS = 32
 
 
 def spark_of(history: JobHistory, monitor: str) -> list[float | None]:
-    """At most MOST_POINTS values of a metric, evenly spread over the run, the first and the last among them.
+    """At most MOST_POINTS values of a metric, evenly spaced over the run, with the first and the last.
 
-    To four digits that matter: nobody sees more of it, and a hundred of these are sent every two seconds.
+    They have four significant digits: more are not visible, and a hundred curves are sent every two seconds.
     """
-    return [_round(told.metrics.get(monitor)) for told in _sample(history)]
+    return [_round(one.metrics.get(monitor)) for one in _sample(history)]
 
 
 def _sample(history: JobHistory) -> Sequence[EpochTold]:
     if len(history.attempts) == 1:
-        # The run is the attempt's epochs, so only those that are shown are looked at.
+        # All epochs are in one attempt, so only the shown ones are read.
         rows = history.attempts[0].epochs
         return [rows.row(place) for place in _places(len(rows))]
-    told = history.epochs()
-    return [told[place] for place in _places(len(told))]
+    epochs = history.epochs()
+    return [epochs[place] for place in _places(len(epochs))]
 
 
 def _places(count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The pages' scripts and styles, as they lie in the package."""
+"""The scripts and styles of the pages, from the package."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from shared.problems import NotFound
 
 FOLDER = Path(__file__).parent / "static"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-# Not by the machine's own table of types: a module of another type than this is not run.
+# Not from the machine's own table of types: a browser does not run a module of another type.
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _ANSWERS = {
     200: Answer("The file.", {kind: {"type": "string"} for kind in _TYPES.values()}, headers=("ETag",)),
@@ -26,7 +26,7 @@ def show_file(name: str) -> Response:
 
 @operation("showVendoredFile", "page", "Third-party file of the page", _ANSWERS, headers=IF_NONE_MATCH, errors=(404,))
 def show_vendored(name: str) -> Response:
-    """A third-party file; its license lies beside it."""
+    """A third-party file; its license is in the same folder."""
     return _serve(FOLDER / "vendor", name)
 
 

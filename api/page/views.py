@@ -1,4 +1,4 @@
-"""The pages themselves. Each is a frame that its script fills by asking the API."""
+"""The pages. Each is a template that its script fills with data from the API."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from api.state.service import service
 from shared.ids import is_job_id
 from shared.problems import NotFound
 
-# What a browser may do on a page of ours: run our files, show our style, ask our API. uPlot styles by CSSOM, which this
-# allows.
+# A page may only run and show this service's own files, and call its API. uPlot sets styles by CSSOM, which this
+# policy allows.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 _HTML = Answer("HTML.", {"text/html": {"type": "string"}})
-# Without a session a page redirects to the sign-in page.
+# Without a session a page redirects to the log-in page.
 _SHOWN = {200: _HTML, 303: Answer("Not logged in.", headers=("Location",))}
 
 
@@ -94,7 +94,7 @@ def sweeps() -> Response:
 
 @operation("newSweepPage", "page", "Page with the form for a new sweep", _SHOWN)
 def new_sweep() -> Response:
-    """Form for a new sweep; `job` is the job in whose spec it searches."""
+    """Form for a new sweep; `job` is the job whose spec it starts from."""
     return _for_caller("new_sweep.html", "sweeps")
 
 
@@ -112,7 +112,7 @@ def show_sign_in() -> Response:
 
 
 def problem_page(problem: dict[str, Any]) -> Response:
-    """Page of a problem document: what is wrong, and a way back; without a session, the way to log in."""
+    """Page of a problem document, with a link back; without a session, with a link to log in."""
     shown = {name: str(problem[name]) for name in ("title", "detail", "status", "request_id")}
     if "caller" in g:
         return _for_caller("problem.html", "problem", **shown)

@@ -286,7 +286,7 @@ class Checkpoint(SavedCheckpoint):
 
 
 class Evaluation(Shape):
-    """Quality of the best model on rows that did not train it. `checkpoint` is null for the model of the last epoch."""
+    """Quality of the best model on rows not used for training. `checkpoint` is null for the model of the last epoch."""
 
     object: Literal["evaluation"]
     job: JobId
@@ -309,7 +309,7 @@ class JobFile(Shape):
 
 
 class JobFiles(Shape):
-    """Files of a job; `left_out` counts links, devices and names that are no plain UTF-8."""
+    """Files of a job; `left_out` counts links, devices and names that are not plain UTF-8."""
 
     object: Literal["list"]
     data: list[JobFile]

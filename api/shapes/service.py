@@ -258,7 +258,7 @@ class Check(Shape):
 
 
 class Checks(Shape):
-    """Checks of what a job needs to be stored, queued and trained, and of the sender of webhooks, which it does not."""
+    """Checks of what a job needs to be stored, queued and trained, and of the sender of webhooks."""
 
     volume: Check
     redis: Check

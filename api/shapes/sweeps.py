@@ -34,7 +34,7 @@ class TrialLink(Shape):
 class Trial(Shape):
     """One trial of a sweep. `value` is the best value of the objective until now, `best_epoch` its epoch.
 
-    `status` is that of its job; a trial is `proposed` before its job exists, and `refused` where its spec is not valid.
+    `status` is that of its job; a trial is `proposed` before its job exists, and `refused` if its spec is not valid.
     `reason` is the `reason` of the job's `stop`, or the code of its error; `message` is that of the error.
     """
 
@@ -92,7 +92,7 @@ class SweepUrls(Shape):
 
 
 class SweepSummary(Shape):
-    """Sweep in a list. `reason` is why it ended: an open word such as `completed` or `budget`."""
+    """Sweep in a list. `reason` is why it ended, such as `completed` or `budget`; later versions may add others."""
 
     id: SweepId
     object: Literal["sweep"]
@@ -141,7 +141,7 @@ class ParameterImportance(Shape):
 class SweepExplanation(Shape):
     """Reason why a sweep runs or ended, and the importance of its parameters, largest first.
 
-    `importance` is null while too few trials have a value, and where no parameter explains any difference.
+    `importance` is null while too few trials have a value, or if no parameter explains any difference.
     """
 
     object: Literal["sweep_explanation"]

@@ -26,7 +26,7 @@ class Webhook(Shape):
 
 
 class WebhookPage(Page[Webhook]):
-    """Webhooks. Where no sender runs (`has_sender`), nothing is sent."""
+    """Webhooks. If no sender runs (`has_sender`), nothing is sent."""
 
     has_sender: bool
 
@@ -40,7 +40,7 @@ class NewWebhook(Webhook):
 class WebhookDelivery(Shape):
     """Delivery of one event, of a `job` or a `sweep`; both are null for a test.
 
-    `answer` is the HTTP status of the last try, null where nobody answered. `error` is what went wrong in it.
+    `answer` is the HTTP status of the last try, null without an answer. `error` is the reason why that try failed.
     """
 
     object: Literal["delivery"]
