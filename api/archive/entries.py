@@ -71,7 +71,7 @@ class Survey:
             detail = f"unpacks to more than {self.limits.bytes} bytes, the maximum"
             raise Refused([Problem("#", detail, "too_many_bytes")])
 
-    def take(self, raw_name: str, fault: str | None, *, is_folder: bool = False) -> str | None:
+    def check(self, raw_name: str, fault: str | None, *, is_folder: bool = False) -> str | None:
         """Return the clean name of an entry. None if it has a `fault` or a bad name, which is added to the problems."""
         name = clean_name(raw_name)
         fault = _name_fault(raw_name) or fault

@@ -18,7 +18,7 @@ def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iter
     with _open(path) as archive:
         for member in _members(archive):
             found.count(max(member.size, 0))
-            name = found.take(member.name, _fault(member), is_folder=member.isdir())
+            name = found.check(member.name, _fault(member), is_folder=member.isdir())
             if name is not None and member.isreg():
                 yield Entry(name, member.size, _read(archive, member, HEAD_BYTES) if wants_head(name) else b"")
         _check_end(archive, found)

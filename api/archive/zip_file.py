@@ -54,7 +54,7 @@ def _in_order(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _take(info: zipfile.ZipInfo, found: Survey) -> str | None:
-    return found.take(_name(info), _fault(info), is_folder=info.is_dir())
+    return found.check(_name(info), _fault(info), is_folder=info.is_dir())
 
 
 def _name(info: zipfile.ZipInfo) -> str:

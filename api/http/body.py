@@ -32,7 +32,7 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
         if received == announced:
             return
     if announced is not None and received < announced:
-        raise _gone()
+        raise _incomplete_body()
 
 
 def _refuse_encoded() -> None:
@@ -48,7 +48,7 @@ def _receive(size: int) -> bytes:
     except TimeoutError as error:
         raise HttpProblem(408, "too_slow", "the body came too slowly") from error
     except ConnectionError as error:
-        raise _gone() from error
+        raise _incomplete_body() from error
 
 
 def check_size(size: int, most_bytes: int) -> None:
@@ -57,5 +57,5 @@ def check_size(size: int, most_bytes: int) -> None:
         raise HttpProblem(413, "too_large", f"the body is larger than {most_bytes} bytes, the maximum")
 
 
-def _gone() -> HttpProblem:
+def _incomplete_body() -> HttpProblem:
     return HttpProblem(400, "incomplete_body", "the body is shorter than its Content-Length")

@@ -75,11 +75,11 @@ def _finish(response: Response) -> Response:
     if response.mimetype in _JSON:
         response.headers["Cache-Control"] = "no-store"
     if log.isEnabledFor(logging.INFO):
-        log.info("%s %s %d", request.method, _shown_path(), response.status_code, extra={"facts": _facts(response)})
+        log.info("%s %s %d", request.method, _shorten_path(), response.status_code, extra={"facts": _facts(response)})
     return response
 
 
-def _shown_path() -> str:
+def _shorten_path() -> str:
     """The path, shortened: a client chooses its length, and in JSON a character can take six."""
     if len(request.path) <= _MOST_PATH:
         return request.path
@@ -92,7 +92,7 @@ def _facts(response: Response) -> dict[str, Any]:
     return {
         "request_id": request_id(),
         "method": request.method,
-        "path": _shown_path(),
+        "path": _shorten_path(),
         "status": response.status_code,
         "seconds": round(time.monotonic() - g.get("started", time.monotonic()), 4),
         "key_id": g.caller.key_id if "caller" in g else None,

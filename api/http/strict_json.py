@@ -46,9 +46,9 @@ def parse_object(content: bytes, most_depth: int, uncounted: tuple[str, ...] = (
     text = _decode(content)
     bare = without_strings(text)
     if max(bare.count("[") + bare.count("{"), bare.count("]") + bare.count("}")) > _MOST_CONTAINERS:
-        raise _bad(f"more than {_MOST_CONTAINERS} lists and objects")
+        raise _bad_json(f"more than {_MOST_CONTAINERS} lists and objects")
     if depth(bare) > most_depth:
-        raise _bad(f"more than {most_depth} levels deep")
+        raise _bad_json(f"more than {most_depth} levels deep")
     document = _parse(text)
     if not isinstance(document, dict):
         raise Refused([Problem("#", f"received {_kind(document)}, expected an object", "not_an_object")])
@@ -81,7 +81,7 @@ def _decode(content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _bad(f"not UTF-8 at byte {error.start}") from None
+        raise _bad_json(f"not UTF-8 at byte {error.start}") from None
 
 
 def _parse(text: str) -> Any:
@@ -90,25 +90,25 @@ def _parse(text: str) -> Any:
             text, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole, object_pairs_hook=_unique
         )
     except json.JSONDecodeError as error:
-        raise _bad(f"{error.msg} (line {error.lineno}, column {error.colno})") from None
+        raise _bad_json(f"{error.msg} (line {error.lineno}, column {error.colno})") from None
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise _bad(f"{word} is not a JSON number")
+    raise _bad_json(f"{word} is not a JSON number")
 
 
 def _finite(digits: str) -> float | int:
     """A number with a fraction or an exponent. JSON Schema calls 5.0 an integer, so a whole one is an int."""
     number = float(digits)
     if math.isinf(number):
-        raise _bad(f"the number {_cut(digits)} is too large")
+        raise _bad_json(f"the number {_cut(digits)} is too large")
     return int(number) if abs(number) <= _MOST_EXACT and number.is_integer() else number
 
 
 def _whole(digits: str) -> int:
     # int() refuses more than 4300 digits. No setting takes a number of 400.
     if len(digits) > 400:
-        raise _bad(f"the number {_cut(digits)} is too large")
+        raise _bad_json(f"the number {_cut(digits)} is too large")
     return int(digits)
 
 
@@ -116,7 +116,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise _bad(f"the name {_cut(json.dumps(twice))} appears twice in one object")
+        raise _bad_json(f"the name {_cut(json.dumps(twice))} appears twice in one object")
     return found
 
 
@@ -165,5 +165,5 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
 
 
-def _bad(detail: str) -> HttpProblem:
+def _bad_json(detail: str) -> HttpProblem:
     return HttpProblem(400, "bad_json", f"the body is not one JSON document: {detail}")

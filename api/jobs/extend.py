@@ -155,8 +155,8 @@ def _change_rule(own: EarlyStoppingSpec, asked: ReplaySettings | None) -> EarlyS
 
 
 def _refuse_epochs(wanted: JobSpec, origin: _Origin, asked: ExtendRequest) -> Problem:
-    said = f"received {asked.epochs}" if asked.epochs else f"the job has max epochs {wanted.hyperparameters.epochs}"
-    detail = f"{said}: the job continues after epoch {origin.epochs}; expected more than that"
+    given = f"received {asked.epochs}" if asked.epochs else f"the job has max epochs {wanted.hyperparameters.epochs}"
+    detail = f"{given}: the job continues after epoch {origin.epochs}; expected more than that"
     return Problem(pointer("epochs"), detail, "nothing_left")
 
 

@@ -105,9 +105,9 @@ def event_report(placed: PlacedEvent) -> shapes.Event:
     )
 
 
-def epoch_report(told: EpochTold) -> shapes.Epoch:
+def epoch_report(row: EpochTold) -> shapes.Epoch:
     """One row of GET /jobs/{id}/epochs."""
-    return shapes.Epoch(epoch=told.epoch, metrics=told.metrics, learning_rate=told.learning_rate, seconds=told.seconds)
+    return shapes.Epoch(epoch=row.epoch, metrics=row.metrics, learning_rate=row.learning_rate, seconds=row.seconds)
 
 
 def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -> shapes.Checkpoint:

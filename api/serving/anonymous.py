@@ -75,7 +75,7 @@ class AnonymousClients:
             del self._connections[_group(client[0])]
         return connection
 
-    async def include(self, environ: Environ) -> bool:
+    async def includes(self, environ: Environ) -> bool:
         """Whether a request has no valid key. A request without credentials is decided without a thread."""
         shown = [environ.get(name, "") for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE")]
         if not any(shown):

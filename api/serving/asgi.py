@@ -55,7 +55,7 @@ class Application:
             return
         client = _Client(receive)
         environ = _environ(scope, client)
-        is_anonymous = await self.anonymous.include(environ)
+        is_anonymous = await self.anonymous.includes(environ)
         threads = self._choose_threads(environ, is_anonymous=is_anonymous)
         if threads is None:
             await _refuse(send)

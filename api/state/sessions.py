@@ -61,7 +61,7 @@ class SessionStore:
         record = SessionRecord(
             kind=kind,
             key_id=key.id,
-            bound=_bound(secret, key_hash),
+            bound=_bind(secret, key_hash),
             created_at=utc_now(),
             expires_at=time_in(SECONDS[kind]),
         )
@@ -99,7 +99,7 @@ class SessionStore:
 
     def _key_of(self, record: SessionRecord, secret: str) -> KnownKey | None:
         key, key_hash = self._keys.of_id(record.key_id), self._keys.hash_of(record.key_id)
-        if key is None or key_hash is None or not hmac.compare_digest(record.bound, _bound(secret, key_hash)):
+        if key is None or key_hash is None or not hmac.compare_digest(record.bound, _bind(secret, key_hash)):
             return None
         return key if key.status == "active" and seconds_until(record.expires_at) > 0 else None
 
@@ -135,7 +135,7 @@ class SessionStore:
         return self._folder / f"{sha256(secret.encode()).hexdigest()}.json"
 
 
-def _bound(secret: str, key_hash: str) -> str:
+def _bind(secret: str, key_hash: str) -> str:
     return sha256(f"{secret} {key_hash}".encode()).hexdigest()
 
 

@@ -25,10 +25,10 @@ class UnfinishedJobs:
         """Finished jobs are removed from the set only when it is full."""
         if counts.insert(name, {marker}) <= most:
             return True
-        standing = {entry.name for entry in os.scandir(self._volume.open)}
+        existing = {entry.name for entry in os.scandir(self._volume.open)}
         known = counts.members(name) - {marker}
-        counts.discard(name, {one for one in known - standing if age_seconds(_job_id(one)) > _STORED_WITHIN_SECONDS})
-        has_room = len(known & standing) < most
+        counts.discard(name, {one for one in known - existing if age_seconds(_job_id(one)) > _STORED_WITHIN_SECONDS})
+        has_room = len(known & existing) < most
         if not has_room:
             counts.discard(name, {marker})
         return has_room

@@ -124,8 +124,8 @@ def sweep_facts(volume: Volume, state: SweepSummary) -> list[Fact]:
     if state.end is None or ended is None:
         return facts
     key = f"finished-{state.extensions}" if state.extensions else "finished"
-    told = {"status": STATUS_OF_END[state.end.reason], "reason": state.end.reason}
-    body = _body("sweep.finished", state, state.end.ended_at, " ".join(explain(state)), state.best, **told)
+    outcome = {"status": STATUS_OF_END[state.end.reason], "reason": state.end.reason}
+    body = _body("sweep.finished", state, state.end.ended_at, " ".join(explain(state)), state.best, **outcome)
     return [*facts, Fact("sweep.finished", key, _subject(state), ended, body)]
 
 
@@ -155,7 +155,7 @@ def _subject(state: SweepSummary) -> Subject:
 
 
 def _body(
-    kind: EventType, state: SweepSummary, at: str, message: str, best: TrialSummary | None, **told: str | None
+    kind: EventType, state: SweepSummary, at: str, message: str, best: TrialSummary | None, **outcome: str | None
 ) -> dict[str, Any]:
     subject = _subject(state)
     data = {
@@ -163,7 +163,7 @@ def _body(
         "name": subject.name,
         "project": subject.project,
         "metadata": subject.metadata,
-        **told,
+        **outcome,
         "message": cut(message, MOST_MESSAGE),
         "best": None if best is None else _best_report(state, best),
     }

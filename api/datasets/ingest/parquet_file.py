@@ -12,7 +12,7 @@ from api.datasets.ingest.draft import Draft, DraftColumn
 from api.datasets.ingest.limits import Limits, refusal
 from api.datasets.ingest.names import unknown_names
 from api.datasets.ingest.reading import Reading
-from api.datasets.ingest.text import ask_kind, remove_marks, settle_text
+from api.datasets.ingest.text import convert_kind, remove_marks, settle_text
 from shared.column_names import clean_name
 from shared.problems import Problem, Refused, pointer
 
@@ -39,7 +39,7 @@ def read_parquet(path: Path, limits: Limits, reading: Reading) -> Draft:
 def _settle(draft: Draft, column: DraftColumn, reading: Reading) -> None:
     if not pa.types.is_string(column.cells.type):
         remove_marks(column, reading)
-        ask_kind(draft, column, reading.column_kinds.get(column.name))
+        convert_kind(draft, column, reading.column_kinds.get(column.name))
     else:
         settle_text(draft, column, reading, is_typed=True)
 

@@ -78,7 +78,7 @@ class _Settler:
             self._keep_text()
         elif not (not self._is_typed and self._find_numbers()) and not self._find_datetimes():
             self._keep_text()
-            self._judge_text()
+            self._examine_text()
 
     def _find_numbers(self) -> bool:
         """Convert the filled cells if all are numbers or booleans (or there are none). Return whether this was done."""
@@ -135,7 +135,7 @@ class _Settler:
         detail = f"holds {self._show(self._filled)}: {reason}; write them as 2020-01-31 or 2020-01-31 12:30:00"
         self._refuse(detail, "not_a_datetime")
 
-    def _judge_text(self) -> None:
+    def _examine_text(self) -> None:
         """Warn of a column that was probably meant as numbers or datetimes, or refuse it."""
         if len(self._filled.all) and is_ambiguous(self._filled.all):
             self._warn(
@@ -143,9 +143,9 @@ class _Settler:
                 "2020-01-31 to have datetimes"
             )
         elif not self._is_typed:
-            self._judge_numbers()
+            self._examine_numbers()
 
-    def _judge_numbers(self) -> None:
+    def _examine_numbers(self) -> None:
         words, cells = self._filled, self._filled.cells
         if not self._may_be_meant_as_numbers():
             return
@@ -213,7 +213,7 @@ def remove_marks(column: DraftColumn, reading: Reading) -> None:
             column.cells = pc.if_else(is_mark, pa.scalar(None, column.cells.type), column.cells)
 
 
-def ask_kind(draft: Draft, column: DraftColumn, asked: AskedKind | None) -> None:
+def convert_kind(draft: Draft, column: DraftColumn, asked: AskedKind | None) -> None:
     """Convert a column that is not text to the requested kind, or add a problem to the draft."""
     kind = column.cells.type
     if asked == "text":

@@ -118,7 +118,7 @@ def test_only_credentials_are_looked_up_and_valid_ones_once():
     async def ask():
         guard = AnonymousClients(shows_key)
         sent = [{}, *({"HTTP_AUTHORIZATION": one} for one in ("wrong", "right", "right", "wrong"))]
-        return [await guard.include(environ) for environ in sent]
+        return [await guard.includes(environ) for environ in sent]
 
     assert on_loop(ask) == [True, True, False, False, True]
     assert asked == ["wrong", "right", "wrong"]
