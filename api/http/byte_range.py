@@ -1,4 +1,4 @@
-"""Which byte range a request asks for, by RFC 9110: section 14 for `Range`, section 13.1.5 for `If-Range`.
+"""The byte range of a request, by RFC 9110: section 14 for `Range`, section 13.1.5 for `If-Range`.
 
 Werkzeug (3.1) answers 416 to a range that it should ignore, and compares `If-Range` weakly. So the header is
 parsed here, and Werkzeug gets either one range that it can only serve or refuse, or none.

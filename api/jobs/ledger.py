@@ -21,6 +21,7 @@ class LedgerSum:
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def add_job(self, ledger: Ledger) -> None:
+        """Add the waiting and the avoided time of a job, at the price of its last attempt."""
         self.jobs += 1
         self.waiting += ledger.waiting
         self.avoided += ledger.avoided
@@ -30,6 +31,7 @@ class LedgerSum:
             self._cost(last.currency)["avoided"] += money(ledger.avoided, last.price_per_hour)
 
     def add_held(self, held: Held) -> None:
+        """Add the compute time of an attempt, and its cost if it has a price."""
         for name, time in held.parts.items():
             self.parts[name] += time
         self.uncharged += held.uncharged

@@ -208,7 +208,7 @@ def is_unwanted_queued(folder: JobFolder, statuses: frozenset[str]) -> bool:
 
 
 def _from_folders(wanted: Wanted, aside: _SetAside) -> Iterator[_Read]:
-    """The same without the index, while it is being built. Raises HttpProblem 503 after MOST_FOLDERS jobs."""
+    """The wanted jobs from their folders, while the index is being built. Raises HttpProblem 503 after MOST_FOLDERS."""
     for count, job_id in enumerate(_ids_after(wanted.after)):
         if count == MOST_FOLDERS:
             raise _index_not_ready("without filters")

@@ -1,1 +1,1 @@
-"""What an operator looks at: health, metrics, workers, the queue, limits."""
+"""The routes for operators: health, metrics, workers, the queue, limits."""

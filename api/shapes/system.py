@@ -1,4 +1,4 @@
-"""What a job used of its machine."""
+"""System metrics of a job."""
 
 from typing import Annotated, Literal
 
@@ -41,7 +41,7 @@ class SystemAttempt(Shape):
 
 
 class SystemFinding(Shape):
-    """What the training waited for, or what was busy, with medians over `seconds` of training in one attempt."""
+    """Resource that the training waited for, or that was busy. Medians over `seconds` of training in one attempt."""
 
     code: Code
     text: str

@@ -1,4 +1,4 @@
-"""Which workers can take a job: those that run programs, for a job that runs one, and those with enough devices."""
+"""The workers that can run a job: they have enough devices and, for a job with a program, may run programs."""
 
 from collections.abc import Iterable
 from typing import Literal

@@ -78,7 +78,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """How a list is sorted: one of ORDERS, or `metadata.NAME`. Jobs without the value come last, either way."""
+    """The order of a list: by one of ORDERS or by `metadata.NAME`. Jobs without the value are last in any direction."""
 
     by: str = "created"
     is_descending: bool = True
@@ -173,9 +173,11 @@ class IndexFile:
             wanted = replace(wanted, after=found[-1].id, after_key=found[-1].key)
 
     def ids_of_shard(self, shard: str) -> set[str]:
+        """The indexed jobs of a shard of `jobs/`."""
         return {row[0] for row in self._rows("SELECT id FROM job WHERE shard = ?", [shard])}
 
     def ids_of_state(self, status: str) -> set[str]:
+        """The jobs with a final status, or with OPEN, NO_SPEC or DAMAGED."""
         return {row[0] for row in self._rows("SELECT id FROM job WHERE status = ?", [status])}
 
     def counts(self, project: str | None) -> dict[str, int]:

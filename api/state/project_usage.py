@@ -1,4 +1,4 @@
-"""What a project uses of its quotas: bytes on the volume, unfinished jobs, and the compute time of this month.
+"""The use of a project's quotas: bytes on the volume, and the compute time and cost of this month.
 
 spent/<month>/<project>/<job id>.json   what a deleted job had spent in that month; earlier months are removed
 
@@ -80,7 +80,7 @@ class ProjectUsage:
         return self._sum("bytes", project) or 0
 
     def spent(self, project: str) -> Spent:
-        """What the project's jobs have spent in this month (UTC); zero until it is summed."""
+        """The compute time and cost of the project's jobs in this month (UTC); zero until they are summed."""
         return self._sum("spent", project) or Spent()
 
     def is_known(self, project: str) -> bool:

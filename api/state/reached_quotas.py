@@ -1,4 +1,4 @@
-"""Which quotas of bytes and of a month a project has reached, in words."""
+"""Descriptions of the quotas of bytes and of a month that a project has reached."""
 
 from api.state.project_usage import ProjectUsage
 from shared.project import ProjectQuota
@@ -27,6 +27,6 @@ def find_reached_quotas(usage: ProjectUsage, quota: ProjectQuota, project: str, 
 
 
 def describe_bytes(used: int, limit: int, coming: int = 0) -> str:
-    """How much of a quota of bytes is used, with the fix. `coming`: the bytes of an upload."""
+    """The use of a quota of bytes as text, with the fix. `coming` is the size of an upload in bytes."""
     more = f", and this upload has {coming}" if coming else ""
     return f"{used} of {limit} bytes are used{more}; delete datasets or finished jobs"

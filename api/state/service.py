@@ -1,4 +1,4 @@
-"""What all views work on: the settings, the volume, the queue, the stores, and the limits of expensive work."""
+"""The objects that all views use: the settings, the volume, the queue, the stores, and the limits of expensive work."""
 
 import threading
 from collections.abc import Callable

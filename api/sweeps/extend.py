@@ -29,7 +29,7 @@ _LIMITS = ("max_gpu_seconds", "max_cost", "deadline")
 
 
 class SweepExtendRequest(Strict):
-    """What to raise. Fields left out keep their values."""
+    """Values to raise. Fields left out keep their values."""
 
     trials: int | None = Field(default=None, ge=1, le=MOST_TRIALS)
     """New maximum number of trials in total."""

@@ -232,6 +232,7 @@ def is_for(webhook: WebhookRecord, fact: Fact) -> bool:
 
 
 def delivery_of(fact: Fact) -> Delivery:
+    """A pending delivery of an event, with the id of the event."""
     return Delivery(id=fact.id, type=fact.type, job=fact.subject.id, body=fact.body, created_at=utc_now())
 
 

@@ -20,7 +20,7 @@ _OTHERWISE = "|".join((_PERCENT, _MONEY, _THOUSANDS, _COMMA))
 
 
 def matches(words: pa.Array, pattern: str) -> pa.BooleanArray:
-    """Which words match. `pattern` has the syntax of RE2."""
+    """A mask of the words that match. `pattern` has the syntax of RE2."""
     return pc.match_substring_regex(words, pattern)
 
 
@@ -30,12 +30,12 @@ def matches_all(words: pa.Array, pattern: str) -> bool:
 
 
 def are_plain(words: pa.Array) -> pa.BooleanArray:
-    """Which words are numbers and not codes."""
+    """A mask of the words that are numbers and not codes."""
     return pc.and_not(matches(words, _PLAIN), matches(words, CODE))
 
 
 def are_signed(words: pa.Array) -> pa.BooleanArray:
-    """Which words can be read as numbers, also those that look like codes."""
+    """A mask of the words that can be read as numbers, also of those that look like codes."""
     return matches(words, _SIGNED)
 
 
@@ -48,7 +48,7 @@ def to_numbers(words: pa.Array) -> pa.Array:
 
 
 def are_written_otherwise(words: pa.Array) -> pa.BooleanArray:
-    """Which words are numbers with a percent or a currency sign, thousands separators or a decimal comma."""
+    """A mask of the numbers with a percent or currency sign, thousands separators or a decimal comma."""
     return pc.and_not(matches(words, _OTHERWISE), are_signed(words))
 
 
