@@ -130,7 +130,7 @@ def best_model(run: RunContext, callbacks: Sequence[Any], logged: Sequence[str],
     return BestModel(spec, run)
 
 
-def how_it_ends(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
+def describe_stop_rule(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
     """What can stop a call of `fit` before its last epoch, and the event's level. A missing metric is a warning."""
     if rule is None:
         return "only the job's budget can end it sooner", "info"

@@ -25,16 +25,16 @@ class OverlayCache:
         self._folder = folder
         self._most_bytes = most_bytes
 
-    def get(self, name: str, make: Callable[[Path], None], go_on: Callable[[], None]) -> Path:
+    def get(self, name: str, make: Callable[[Path], None], keep_alive: Callable[[], None]) -> Path:
         """The folder `name`, in use by this process from now on; `make` fills a new one.
 
-        One process fills it while others wait. Raises what `make` and `go_on` raise.
+        One process fills it while others wait. Raises what `make` and `keep_alive` raise.
         """
         place = self._folder / name
         with place.with_suffix(".lock").open("ab") as held:
             while not self._use(place, held):
                 if not _lock(held, fcntl.LOCK_EX):
-                    go_on()
+                    keep_alive()
                     time.sleep(_LOCK_SECONDS)  # flock knows no time limit
                 elif not place.exists():
                     self._make(place, make)
