@@ -1,6 +1,6 @@
-"""`python -m worker.machine.doctor`: what this machine can train on, as a JSON list of {name, status, detail, fix}.
+"""`python -m worker.machine.doctor`: prints what this machine can train on, as a JSON list of {name, status, detail, fix}.
 
-NVIDIA's library is asked here; TensorFlow runs in a child, since a broken driver may crash it.
+NVIDIA's library is used here. TensorFlow runs in a child process, because a broken driver may crash it.
 """
 
 import json
@@ -15,7 +15,7 @@ from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.libraries import DRIVERS_OWN, Libraries, look_at_libraries
 from worker.machine.trial import PROGRAM, try_training
 
-# What TensorFlow 2.21 has no working code for (tensorflow#89272, #111958).
+# From this compute capability on, TensorFlow 2.21 has no working code (tensorflow#89272, #111958).
 _FIRST_UNSUPPORTED = (10, 0)
 _LEAST_CUDNN = (9, 24)
 _LEAST_DRIVER = 525
@@ -41,12 +41,12 @@ def main() -> int:
 
 
 def findings() -> list[Finding]:
-    """The box of programs; the GPU, its driver, CUDA's libraries, what TensorFlow carries for it, whether it trains."""
+    """Check the box for programs, the GPU and its driver, CUDA's libraries, TensorFlow's code for it, and training."""
     return [of_box(try_box()), *_of_device()]
 
 
 def of_box(trial: BoxTrial) -> Finding:
-    """What this machine's kernel gives of the box that programs run in, and what it lacks."""
+    """The finding about the box that programs run in."""
     lacks = f"; missing: {'; '.join(trial.lacks)}" if trial.lacks else ""
     if not trial.openings:
         return _finding("program box", "ok", f"closed: {', '.join(trial.layers)}{lacks}")
@@ -111,7 +111,7 @@ def of_card(card: Card) -> Finding:
 
 
 def of_libraries(libraries: Libraries, card: Card | None) -> list[Finding]:
-    """Whether all of them are found; nothing where there are none, as in a TensorFlow for the CPU alone."""
+    """The finding about CUDA's libraries; none with the CPU build of TensorFlow, which has no such libraries."""
     if not libraries.count:
         return []
     detail = f"{libraries.count} files, {libraries.size_bytes / 1e9:.1f} GB"
@@ -146,8 +146,10 @@ def _of_tensorflow(report: dict[str, Any], card: Card | None) -> list[Finding]:
 
 
 def of_code(versions: str, carried: Sequence[str], card: Card | None) -> Finding:
-    """What TensorFlow carries for the card: `sm_89` is machine code for 8.9 and later 8.x, `compute_90` such code for
-    9.0 and text, which the driver of any newer card compiles.
+    """The finding about TensorFlow's code for the GPU.
+
+    `carried`: the capabilities that it has code for. `sm_89` is machine code for 8.9 and later 8.x; `compute_90` is
+    machine code for 9.0, and code that the driver of any newer GPU can compile.
     """
     if card is None:
         return _finding("TensorFlow", "ok", versions)

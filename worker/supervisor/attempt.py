@@ -166,7 +166,7 @@ class AttemptRun:
             self._has_begun = True
 
     def _grace_is_over(self, child: Child) -> bool:
-        """Ask the child once to stop; return whether its grace time is over. After a cancel it stops without a signal."""
+        """Ask the child once to stop; return whether its grace time is over. After a cancel it needs no signal."""
         if self._asked_at is None:
             self._asked_at = time.monotonic()
             if self._drain.is_set():

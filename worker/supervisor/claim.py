@@ -31,11 +31,11 @@ class NeedsMoreSlots(Exception):
 
 @dataclass
 class Owner:
-    """Who claims: a worker, which has a new name at each start, for one of its slots; with the GPU's price if known.
+    """Who claims: a worker, with a new name at each start, for one of its slots; with the GPU's price if known.
 
     `claiming_since`: the moment before the last claim, by this machine's monotonic clock; the attempt's time counts
-    from it. `devices`: of the free slots; the last claim uses `claimed` of them. `process`: the worker's own, so that other
-    workers on the machine can see that it has exited.
+    from it. `devices`: of the free slots; the last claim uses `claimed` of them. `process`: the worker's own, so that
+    other workers on the machine can see that it has exited.
     """
 
     worker: str

@@ -302,7 +302,7 @@ class Nursery:
             self._stop_server()
 
     def _fall_sick(self, reason: str) -> float:
-        """Discard the children and the fork server, unless a child trains, which would end with it. Return the pause."""
+        """Discard all children and the fork server, unless a child trains, which would end with it. Return a pause."""
         log.error("%s", reason)
         self._discard_ready()
         if self._taken:

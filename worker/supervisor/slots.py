@@ -266,7 +266,7 @@ class Worker:
         self._look_at_kept_slots()
 
     def _look_at_kept_slots(self) -> None:
-        """Release them if the job was cancelled or has another worker, or if an earlier one fits."""
+        """Free kept slots if the job was cancelled or is claimed, if it fits now, or if another job is first."""
         with self.slots.claiming:
             if not self.slots.kept_for:
                 return
@@ -292,12 +292,12 @@ class Worker:
         return next(self._waiting(), None) is not None
 
     def _waiting(self) -> Iterator[JobState]:
-        """The jobs that wait and that this worker can hold, first in order first."""
+        """The waiting jobs that this worker can run, in the queue's order."""
         weights, most = self._settings.project_weights, self.slots.most_devices
         return in_turns(self._volume, weights, takes_programs=not self.no_programs, devices=most)
 
     def _leave(self, why: Leaving) -> None:
-        """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
+        """End as after a SIGTERM: claim nothing more; running jobs are saved and handed back."""
         if self.leaving or self.drain.is_set():
             return
         log.warning("worker %s on %s ends: %s", self.name, self.device, why.value)
@@ -311,7 +311,7 @@ class Worker:
             self._gone.wait(_CARD_SECONDS)
 
     def _forget_the_gone(self) -> None:
-        # By two machines' clocks, which does no harm: a worker that lives shows its card again within seconds.
+        # Compares clocks of two machines, which does no harm: a living worker writes its card again within seconds.
         try:
             for card in self._volume.worker_cards():
                 if seconds_since(card.seen_at) > _FORGET_SECONDS:
@@ -349,11 +349,11 @@ class Worker:
                 if not self._gone.is_set():
                     self._volume.show_worker(card)
         except OSError as error:
-            # Nothing is decided by a card: an attempt that was claimed must begin, and one that ended be announced.
+            # No decision depends on a card, so an attempt begins and ends without it.
             log.warning("the worker's card was not written: %s", error)
 
     def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:
-        """Act now and every `seconds`, in its own thread, while the worker lives."""
+        """Call `act` now and every `seconds`, in its own thread, until the worker ends."""
         threading.Thread(target=self._repeat, args=(seconds, act), name=name, daemon=True).start()
 
     def _repeat(self, seconds: float, act: Callable[[], None]) -> None:
@@ -362,6 +362,6 @@ class Worker:
             try:
                 act()
             except Exception:
-                # The edge of a thread that must not die: the next round may find the volume and Redis well again.
+                # The edge of a thread that must not end: in the next round the volume and Redis may work again.
                 log.exception("a round was abandoned; the next one is in %s s", seconds)
             self._gone.wait(max(0.0, seconds - (time.monotonic() - began)))
