@@ -81,7 +81,7 @@ class LiveExport:
         self._find_new()
         for job in running.values():
             self._try(job)
-        for job_id in self._whose_turn(running):
+        for job_id in self._choose_others(running):
             self._look_at(job_id)
         return len(running)
 
@@ -103,7 +103,7 @@ class LiveExport:
             if job["id"] not in self._settled:
                 self._unsettled.setdefault(job["id"], None)
 
-    def _whose_turn(self, running: dict[str, Json]) -> list[str]:
+    def _choose_others(self, running: dict[str, Json]) -> list[str]:
         """The jobs that no longer run, and some of those that have not run."""
         ended = [job_id for job_id, followed in self._unsettled.items() if followed and job_id not in running]
         others = (job_id for job_id, followed in self._unsettled.items() if not followed and job_id not in running)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fitstop.client import Json
 from fitstop.fitting.problems import Problems
-from fitstop.metric_names import Names, meant_metric
+from fitstop.metric_names import Names, equivalent_metric
 
 OPTIMIZERS = frozenset({"adam", "adamw", "nadam", "adamax", "sgd", "rmsprop", "adagrad", "adadelta", "lion"})
 LOSSES = frozenset(
@@ -133,7 +133,7 @@ def _metrics(metrics: Any, problems: Problems) -> Names:
     pairs = {"loss": "loss"}
     for metric in _flat(metrics):
         name, config, is_own = _named(metric)
-        known = None if is_own else meant_metric(name)
+        known = None if is_own else equivalent_metric(name)
         if known is None:
             problems.add(f"the metric {name} is not available in Fitstop: accuracy, precision, recall, AUC, F1Score, …")
             continue

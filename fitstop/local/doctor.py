@@ -55,26 +55,26 @@ class Finding:
         return asdict(self)
 
 
-def look_at_all(volume: str, data: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+def run_checks(volume: str, data: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Every check, quick ones first. The GPU checks may take minutes on a GPU that compiles its own kernels."""
-    yield look_at_provider(environment)
-    yield from look_at_service(data)
+    yield check_provider(environment)
+    yield from check_service(data)
     if "://" in volume:
-        yield from look_at_bucket(volume)
+        yield from check_bucket(volume)
         # What jobs read and write is there, behind the bucket.
-        yield replace(look_at_volume(data), name="disk")
+        yield replace(check_volume(data), name="disk")
     else:
-        yield look_at_volume(Path(volume))
-        yield look_at_place(Path(volume), environment)
-    yield from look_at_redis(environment.get("FITSTOP_REDIS_URL", ""))
-    yield look_at_shared_memory()
-    yield from look_at_device()
+        yield check_volume(Path(volume))
+        yield check_place(Path(volume), environment)
+    yield from check_redis(environment.get("FITSTOP_REDIS_URL", ""))
+    yield check_shared_memory()
+    yield from check_device()
 
 
 # The machine
 
 
-def look_at_provider(environment: Mapping[str, str] = os.environ) -> Finding:
+def check_provider(environment: Mapping[str, str] = os.environ) -> Finding:
     """The provider of this machine, and the address to open."""
     port = environment.get("FITSTOP_PORT") or environment.get("PORT") or str(DEFAULT_PORT)
     pod = environment.get("RUNPOD_POD_ID")
@@ -118,7 +118,7 @@ def is_container(mounts: str, *, is_marked: bool) -> bool:
     return is_marked
 
 
-def look_at_service(data: Path) -> Iterator[Finding]:
+def check_service(data: Path) -> Iterator[Finding]:
     """Whether the service that `fitstop up` runs on this folder would run a job; nothing where none answers."""
     stack = read_cli_json(data)
     if stack is None:
@@ -135,7 +135,7 @@ def look_at_service(data: Path) -> Iterator[Finding]:
         yield Finding("service", "ok", f"{stack.url} is ready for jobs")
 
 
-def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
+def check_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
     """Shared memory, of which Docker gives 64 MB."""
     try:
         free = shutil.disk_usage(folder).free
@@ -151,7 +151,7 @@ def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: 
 # The volume
 
 
-def look_at_volume(volume: Path) -> Finding:
+def check_volume(volume: Path) -> Finding:
     """Whether the service can write there, how fast, and how much space is free."""
     folder = _nearest(volume)
     try:
@@ -229,7 +229,7 @@ def _unwritable(folder: Path, error: OSError) -> Finding:
     return Finding("volume", "problem", f"{folder} cannot be written: {error.strerror}", fix)
 
 
-def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Finding:
+def check_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Finding:
     """Whether the volume outlives the container."""
     if not _is_container() and not environment.get("RUNPOD_POD_ID"):
         return Finding("volume's place", "ok", "this machine's own filesystem or a mount")
@@ -250,7 +250,7 @@ _FIX_OF_ANSWER = {
 }
 
 
-def look_at_redis(url: str) -> list[Finding]:
+def check_redis(url: str) -> list[Finding]:
     """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
     if url == NONE:
         detail = "no Redis configured; workers check the volume every FITSTOP_SWEEP_SECONDS"
@@ -340,7 +340,7 @@ def _clock(ahead_seconds: float | None) -> Finding:
 # The device
 
 
-def look_at_device() -> list[Finding]:
+def check_device() -> list[Finding]:
     """The findings of `worker.machine.doctor`: a process of its own, because it needs the worker's libraries."""
     try:
         done = run_service("worker.machine.doctor", seconds=_DEVICE_SECONDS)
@@ -357,7 +357,7 @@ def look_at_device() -> list[Finding]:
 # A bucket
 
 
-def look_at_bucket(address: str) -> Iterator[Finding]:
+def check_bucket(address: str) -> Iterator[Finding]:
     """The finding of `shared.store.trial`: a process of its own, because it needs the service's libraries."""
     try:
         done = run_service("shared.store.trial", address, seconds=_BUCKET_SECONDS)

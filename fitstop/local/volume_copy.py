@@ -25,7 +25,7 @@ class CopyError(Exception):
 def copy_volume(source: str, target: str, report: Callable[[Json], None]) -> Json:
     """Copy a volume; the last report. Raises StackError where a service holds one of the folders, and CopyError."""
     for place in (source, target):
-        check_unheld(place)
+        check_not_in_use(place)
     command = service_command(_PROGRAM, source, target)
     last: Json = {}
     with subprocess.Popen(
@@ -47,7 +47,7 @@ def copy_volume(source: str, target: str, report: Callable[[Json], None]) -> Jso
     return last
 
 
-def check_unheld(place: str) -> None:
+def check_not_in_use(place: str) -> None:
     """Raise StackError where a `fitstop up` holds the data folder that the volume is in."""
     holder = None if "://" in place else find_holder(Path(place).resolve().parent)
     if holder is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from fitstop.client import Client, Json
 from fitstop.notebook.html import Picture, picture_html
 from fitstop.terminal.follow import Moment, follow
-from fitstop.terminal.foresight import Foresight
+from fitstop.terminal.forecast_reader import ForecastReader
 
 _LOOK_SECONDS = 0.5
 
@@ -28,13 +28,13 @@ def watch_in_notebook(client: Client, job_id: str, timeout: float | None = None)
 def show(moments: Iterator[Moment], client: Client) -> Json:
     """Show the moments of a job in one output, each in place of the one before."""
     display = importlib.import_module("IPython.display")
-    foresight, epochs, handle, shown = Foresight(client), dict[int, Json](), None, ""
+    forecasts, epochs, handle, shown = ForecastReader(client), dict[int, Json](), None, ""
     job: Json = {}
     for moment in moments:
         job = moment.job or job
         epochs.update(_epochs(moment))
         url = f"{client.connection.url}/page/jobs/{job.get('id')}"
-        html = picture_html(Picture(job, epochs, foresight.of(job), moment.trouble, url))
+        html = picture_html(Picture(job, epochs, forecasts.of(job), moment.trouble, url))
         if html != shown:
             handle, shown = _put(display, handle, html), html
     return job

@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 class KeptPrograms:
     """A worker's folder, which it locks, and its store. A folder without a lock is that of a worker that was killed.
 
-    `cache`: the folder of the store. `compiler`: names everything that XLA's result depends on (`identify_compiler`). If
-    it is None, or `cache` cannot be used, the store is in the worker's folder and removed with it.
+    `cache`: the folder of the store. `compiler`: names all that XLA's result depends on (`identify_compiler`). If it
+    is None, or `cache` cannot be used, the store is in the worker's folder and removed with it.
     """
 
     def __init__(self, cache: Path, compiler: str | None, above: Path | None = None) -> None:

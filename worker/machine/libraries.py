@@ -19,7 +19,7 @@ class Libraries:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def look_at_libraries() -> Libraries:
+def check_libraries() -> Libraries:
     """Check the libraries of this Python; none without NVIDIA's wheels. Takes a second or two for some gigabytes."""
     folders = [folder for name in ("nvidia", "tensorflow") for folder in _folders(name)]
     files = sorted(file for folder in folders for file in folder.rglob("*.so*") if file.is_file())

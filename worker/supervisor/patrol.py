@@ -49,7 +49,8 @@ class Sweeper:
     def sweep(self) -> None:
         """Make one pass.
 
-        If the volume fails, heartbeats and ends of attempts may be lost. So all attempts are then watched anew.
+        If the volume fails, heartbeats and ends of attempts may be lost. So all attempts are then watched again from
+        the start.
         """
         try:
             jobs = self._jobs_to_look_at()
