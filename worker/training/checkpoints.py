@@ -72,6 +72,6 @@ class CheckpointStore:
 
 
 def finite_metrics(logs: Mapping[str, Any]) -> dict[str, float | None]:
-    """An epoch's metrics as plain numbers, None where one is not finite; the learning rate is not a metric."""
+    """An epoch's metrics as floats, None if not finite. The learning rate is not a metric."""
     values = {name: float(value) for name, value in logs.items() if name != "learning_rate"}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}

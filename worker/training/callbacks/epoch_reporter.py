@@ -57,7 +57,7 @@ class EpochReporter(keras.callbacks.Callback):
 
     @property
     def best(self) -> Best | None:
-        """The best saved model; None where the job saves none."""
+        """The best model; None if the job saves no models."""
         return self._checkpoint.best_so_far if self._checkpoint else None
 
     def _epoch_event(self, logs: Mapping[str, Any]) -> Event:

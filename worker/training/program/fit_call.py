@@ -335,7 +335,7 @@ class ScriptFit:
         return engine
 
     def _plan(self, data: Data, settings: FitSettings, chosen: list[Any], mark: CallState) -> EnginePlan:
-        """The plan of the attempt before, else by the rule."""
+        """The plan of the resumed attempt, or a new one."""
         threads = decide_machine_plan(self._run.attempt.job).threads
         stopping = self._rule.settings if self._rule else None
         validated = self._arguments["validation_batch_size"]
@@ -364,14 +364,14 @@ class ScriptFit:
         assert callbacks is not None
         jit = self._model.jit_compile
         try:
-            # A run that a callback had stopped is only put back together.
+            # If a callback has already stopped the run, `fit` only restores it.
             engine.fit(callbacks, session.place.epoch if session.was_stopped else session.epochs)
         except TrainingStopped:
             callbacks.resume_saver.save_here()
             callbacks.finish()
             raise
         finally:
-            # What the engines have put in place of Keras's functions.
+            # The engines have replaced these functions of Keras.
             self._model.train_function = self._model.test_function = None
             self._model.jit_compile = jit
         self._files.keeps_next = True
