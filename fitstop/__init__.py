@@ -5,8 +5,7 @@
 >>> run.history["val_accuracy"], run.best_model(), run.stop
 
 The rule of this folder: it uses only HTTP, and it starts the local stack as separate processes (`fitstop.service`). It
-imports nothing of the service's code, and needs only click, httpx2, pathspec and rich; numpy and Keras are those of the
-user.
+imports none of the service's code, and needs only click, httpx2, pathspec and rich. numpy and Keras are the user's own.
 """
 
 from fitstop.client import Client

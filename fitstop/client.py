@@ -1,4 +1,4 @@
-"""The Python client: one method for each request of the API. Answers are its JSON, errors those of `fitstop.errors`.
+"""The Python client: one method for each request of the API. It returns JSON, and raises `fitstop.errors`.
 
 with Client(find_connection()) as client:
     job = client.submit({"dataset": {"id": "wine-quality", "target": "quality", "positive": {"at_least": 6}}})
@@ -22,12 +22,12 @@ __all__ = ["TERMINAL", "Client", "Json"]
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
-# The service parses an upload before it answers; it takes five minutes at most for each GiB.
+# The service parses an upload before it answers, which takes a maximum of five minutes for each GiB.
 _PARSE_SECONDS = 360
 
 
 class Client(SweepRequests):
-    """Talks to one service. Usable from one thread; close it, or use it in a `with`."""
+    """A client of one service, for one thread. Close it, or use it in a `with` statement."""
 
     # The service
 
@@ -53,7 +53,7 @@ class Client(SweepRequests):
     def sign_in_address(self) -> str:
         """An address of the page that logs one browser in with our key, once, within ten minutes."""
         code = self._json("POST", "/page/codes")["code"]
-        # After the #, which a browser does not send: no log and no other site sees it.
+        # After the #, which a browser does not send, so that no log and no other site contains it.
         return f"{self.connection.url}/page/sign-in#code={quote(code, safe='')}"
 
     # Keys
@@ -111,12 +111,14 @@ class Client(SweepRequests):
         *,
         on_sent: Callable[[int, int], None] | None = None,
     ) -> Json:
-        """Upload a table, images or arrays. The same bytes again change nothing; others raise Refused (conflict).
+        """Upload a table, images or arrays. Uploading the same bytes again changes nothing.
 
-        A folder of images is packed as a tar while it is sent, and raises Unsendable where it cannot be.
-        A large upload resumes after a lost connection, or after a restart when it is sent again.
-        `missing_values` are the cells that stand for a missing value, separated by commas; each of `column_kinds` is
-        NAME:KIND, the kind text, number or datetime. `on_sent` gets the number of bytes sent so far, and the total.
+        Raises Refused (conflict) if the dataset exists with other bytes. A folder of images is packed as a tar while it
+        is sent; raises Unsendable if it cannot be packed. A large upload resumes after a lost connection, or when it is
+        sent again after a restart.
+
+        `missing_values`: cells to read as missing values, separated by commas. `column_kinds`: NAME:KIND, with the kind
+        text, number or datetime. `on_sent` is called with the number of bytes sent so far, and the total.
         """
         asked = {} if missing_values is None else {"missing_values": missing_values}
         upload = open_upload(path) if isinstance(path, Path) else path
@@ -128,7 +130,7 @@ class Client(SweepRequests):
         return self._put(place, params, upload, on_sent)
 
     def dataset_images(self, dataset_id: str, class_name: str | None = None, limit: int = 24) -> Json:
-        """Some images of a dataset, each with a small one as a data URI in `thumbnail`."""
+        """Some images of a dataset, each with a `thumbnail` as a data URI."""
         return self._get("datasets", dataset_id, "images", **{"limit": limit, "class": class_name})
 
     def datasets(self) -> Json:
@@ -153,9 +155,10 @@ class Client(SweepRequests):
         *,
         on_sent: Callable[[int, int], None] | None = None,
     ) -> Json:
-        """Upload weights: a `.weights.h5`, a `.keras`, or a `.h5` file. The same bytes again change nothing.
+        """Upload weights: a `.weights.h5`, `.keras` or `.h5` file. Uploading the same bytes again changes nothing.
 
-        Others raise Refused (conflict). `name` is kept as the name of the file. `on_sent` as in `put_dataset`.
+        Raises Refused (conflict) if the weights exist with other bytes. `name`: the file's name, for people. `on_sent`
+        as in `put_dataset`.
         """
         place = path_of("models", weights_id)
         return self._put(place, {"name": name}, open_upload(path), on_sent, "application/octet-stream")
@@ -181,10 +184,9 @@ class Client(SweepRequests):
     def put_program(
         self, program_id: str, upload: Sendable, *, on_sent: Callable[[int, int], None] | None = None
     ) -> Json:
-        """Upload a script, or a packed folder, as a version of a program; that version.
+        """Upload a script, or a packed folder, as the latest version of a program, and return the version.
 
-        It is the latest one afterwards. The same files again are the same version. `on_sent` gets the number of bytes
-        sent so far, and the total.
+        The same files are always the same version. `on_sent` as in `put_dataset`.
         """
         params = {"name": upload.name} if upload.name.endswith(".py") else {}
         return self._put(path_of("programs", program_id), params, upload, on_sent)
@@ -215,7 +217,7 @@ class Client(SweepRequests):
         return self._post_once(path_of("jobs", job_id, "extend"), changes)
 
     def dry_run(self, spec: Json) -> Json:
-        """What would run: the spec with every default, the task and its size. Stores nothing; refuses as `submit`."""
+        """What would run: the spec with every default, the task and its size. Stores nothing. Raises as `submit`."""
         return self._json("POST", "/jobs", params={"dry_run": "true"}, json=spec)
 
     def retry(self, job_id: str) -> Json:
@@ -234,11 +236,11 @@ class Client(SweepRequests):
         return self._get("jobs", limit=limit, after=after, **filters)
 
     def all_jobs(self, **filters: Any) -> Iterator[Json]:
-        """Every job that the filters of `jobs` let through, page by page: newest first, or in the order of `sort`."""
+        """Every job that matches the filters of `jobs`, page by page: newest first, or in the order of `sort`."""
         return read_all(lambda after: self.jobs(after=after, **filters), None)
 
     def job(self, job_id: str) -> Json:
-        """The whole job."""
+        """A job."""
         return self._one_job("GET", job_id)
 
     def cancel(self, job_id: str) -> Json:
@@ -246,7 +248,7 @@ class Client(SweepRequests):
         return self._json("POST", path_of("jobs", job_id, "cancel"))
 
     def change(self, job_id: str, changes: Json) -> Json:
-        """Change a job's `tags` (or `add_tags`, `remove_tags`) and `note`; the job afterwards."""
+        """Change a job's `tags` (or `add_tags`, `remove_tags`) and `note`, and return the job."""
         return self._one_job("PATCH", job_id, json=changes)
 
     def _one_job(self, method: str, job_id: str, **options: Any) -> Json:
@@ -280,7 +282,7 @@ class Client(SweepRequests):
         return self._json("POST", path_of("jobs", job_id, "replay"), json=settings)
 
     def patience(self, job_ids: list[str], *, most: int = 30, tolerance: float = 0.0) -> Json:
-        """Over past jobs (the newest where none is named), what each patience would have saved and lost."""
+        """What each patience would have saved and lost in past jobs; in the newest jobs if none are named."""
         return self._get("replay", "patience", most=most, tolerance=tolerance, jobs=",".join(job_ids) or None)
 
     def usage(self, by: str = "day", first: str | None = None, last: str | None = None) -> Json:
@@ -321,11 +323,11 @@ class Client(SweepRequests):
         return self._get("jobs", job_id, "checkpoints")
 
     def evaluation(self, job_id: str) -> Json:
-        """How good the best model is on rows that did not train it. Raises NotFound where it was not evaluated."""
+        """The evaluation of the best model on rows that it was not trained on. Raises NotFound if there is none."""
         return self._get("jobs", job_id, "evaluation")
 
     def system(self, job_id: str, points: int | None = None) -> Json:
-        """The job's use of its machine: at most `points` samples, oldest first, and the conclusion."""
+        """The job's use of its machine: a maximum of `points` samples, oldest first, and the `finding`."""
         return self._get("jobs", job_id, "system", points=points or None)
 
     def training_log(self, job_id: str) -> Iterator[bytes]:
@@ -338,18 +340,18 @@ class Client(SweepRequests):
             check_download(response.headers, received)
 
     def download_checkpoint(self, job_id: str, checkpoint: Json, to: Path) -> None:
-        """Fetch a checkpoint (one of `checkpoints`) to `to`, completely or not at all.
+        """Download a checkpoint (one of `checkpoints`) to `to`, completely or not at all.
 
-        Raises Damaged where its length or its sha256 is not the recorded one; then `to` is as it was.
+        Raises Damaged if its length or its sha256 is not the recorded one; then `to` does not change.
         """
         self._download(path_of("jobs", job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
 
     def files(self, job_id: str) -> Json:
-        """The list of the files that a job's script made, with path, bytes and time of change."""
+        """The list of the files that a job's script has written, with path, bytes and time of change."""
         return self._get("jobs", job_id, "files")
 
     def download_file(self, job_id: str, path: str, to: Path) -> None:
-        """Fetch a file (one of `files`) to `to`, completely or not at all."""
+        """Download a file (one of `files`) to `to`, completely or not at all."""
         self._download(path_of("jobs", job_id, "files", *path.split("/")), to)
 
     def download_bundle(self, job_id: str, to: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where the service is: `--url`, `--context` or FITSTOP_URL, else what `fitstop up` left in ./fitstop-data, else the
+"""Finds the service: `--url`, `--context` or FITSTOP_URL, else the `fitstop up` that runs in this folder, else the
 current context (`fitstop login`), else this machine.
 """
 
@@ -18,7 +18,7 @@ DATA_VARIABLE = "FITSTOP_DATA"
 
 @dataclass(frozen=True)
 class Connection:
-    """An address and the key for it. `source` says where the address came from."""
+    """The address of a service and the key for it. `source`: where the address comes from, for people."""
 
     url: str
     api_key: str | None = field(default=None, repr=False)
@@ -26,7 +26,7 @@ class Connection:
 
     @property
     def is_local(self) -> bool:
-        """Whether the address is this machine: no proxy is asked for those."""
+        """Whether the address is this machine. Then no proxy is used."""
         host = urlsplit(self.url).hostname or ""
         return host in {"localhost", "::1"} or host.startswith("127.")
 
@@ -37,10 +37,9 @@ def find_connection(
     data: Path | None = None,
     context: str | None = None,
 ) -> Connection:
-    """The service to talk to. Raises ValueError for an address that is not one of http or https, or another context.
+    """The service to use. Raises ValueError for an address that is not http or https, and for an unknown context.
 
-    The key in `cli.json` or of a context goes only to the address there; FITSTOP_API_KEY goes wherever the address
-    points.
+    The key in `cli.json` or in a context is sent only to the address beside it. FITSTOP_API_KEY is sent to any address.
     """
     api_key = check_key(environment.get("FITSTOP_API_KEY") or "") or None
     data = data or Path(environment.get(DATA_VARIABLE) or DEFAULT_DATA)
@@ -71,14 +70,14 @@ def _find_context(name: str, environment: Mapping[str, str]) -> Context:
 
 
 def check_key(key: str) -> str:
-    """`key`, if a request can carry it. Raises ValueError, which does not show it."""
+    """`key`. Raises ValueError, without the key, if it cannot be sent in a request."""
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ValueError("the API key has characters that no key has; expected plain ASCII without spaces")
     return key
 
 
 def check_url(url: str) -> str:
-    """`url` without its last slash."""
+    """`url` without its last slash. Raises ValueError if it is not http or https."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f'"{url}" is not an address; expected one such as {DEFAULT_URL}')
@@ -87,7 +86,7 @@ def check_url(url: str) -> str:
 
 @dataclass(frozen=True)
 class StackFile:
-    """What `fitstop up` leaves for other commands: `<data>/cli.json`."""
+    """What `fitstop up` writes for other commands: `<data>/cli.json`."""
 
     url: str
     pid: int | None
@@ -95,15 +94,15 @@ class StackFile:
 
 
 def cli_json(data: Path) -> Path:
-    """Where a stack's address is written."""
+    """The path of the file with a stack's address."""
     return data / "cli.json"
 
 
 def read_cli_json(data: Path, *, any_owner: bool = False) -> StackFile | None:
-    """What a running stack wrote; None where there is no such file or another user wrote it.
+    """What a running stack has written; None if there is no file, or another user has written it.
 
-    Another user's file is ignored: it could send FITSTOP_API_KEY to an address of theirs. In a folder that the
-    environment names, such as a container's, it is read: there root reads the files of the service's user.
+    Another user's file is ignored, because it could send FITSTOP_API_KEY to an address of that user. With `any_owner`,
+    for a folder that the environment names, it is read: in a container root reads the files of the service's user.
     """
     path = cli_json(data)
     try:

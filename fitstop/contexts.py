@@ -1,4 +1,4 @@
-"""The services that the user has logged in to: names, addresses and API keys, in one file of this user.
+"""The services that the user has logged in to: names, addresses and API keys, in one file.
 
 `$XDG_CONFIG_HOME/fitstop/contexts.json`, else `~/.config/fitstop/contexts.json`, with rights 0600.
 """
@@ -13,7 +13,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Context:
-    """A service, and the key for it."""
+    """The address of a service, and the key for it."""
 
     url: str
     api_key: str = field(repr=False)
@@ -21,7 +21,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Contexts:
-    """All of them by their names; `current` is the one that commands use."""
+    """All contexts by name. `current`: the name of the one that commands use."""
 
     named: dict[str, Context] = field(default_factory=dict)
     current: str | None = None
@@ -32,22 +32,22 @@ class Contexts:
         return self.named.get(self.current or "")
 
     def key_for(self, url: str) -> str | None:
-        """The key of a context with this address, the current one's first."""
+        """The key of a context with this address; that of the current context if several have it."""
         known = [one for one in (self.chosen, *self.named.values()) if one is not None]
         return next((one.api_key for one in known if one.url == url), None)
 
     def with_context(self, name: str, context: Context) -> Self:
-        """With that context, which is the current one."""
+        """A copy with this context added, as the current one."""
         return type(self)({**self.named, name: context}, name)
 
     def without(self, name: str) -> Self:
-        """Without that context; then no other one becomes the current one."""
+        """A copy without this context. If it was the current one, there is none."""
         left = {one: context for one, context in self.named.items() if one != name}
         return type(self)(left, self.current if self.current in left else None)
 
 
 def contexts_file(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Where they are kept; None for a user without a home."""
+    """The path of the file; None for a user without a home folder."""
     folder = environment.get("XDG_CONFIG_HOME") or ""
     home = environment.get("HOME") or ""
     if os.path.isabs(folder):  # noqa: PTH117  XDG: a relative one is ignored
@@ -56,7 +56,7 @@ def contexts_file(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def read_contexts(environment: Mapping[str, str] = os.environ) -> Contexts:
-    """What is in the file; nothing where there is none. Raises ValueError for a file that cannot be used."""
+    """Read the file; no contexts if there is none. Raises ValueError if the file cannot be used."""
     path = contexts_file(environment)
     try:
         document = json.loads(path.read_bytes()) if path is not None else {}
@@ -81,7 +81,7 @@ def _text(value: Any) -> str:
 
 
 def write_contexts(contexts: Contexts, environment: Mapping[str, str] = os.environ) -> Path:
-    """Write the file, for this user alone. Raises ValueError for a user without a home, and OSError."""
+    """Write the file, for this user alone. Raises ValueError for a user without a home folder, and OSError."""
     path = contexts_file(environment)
     if path is None:
         raise ValueError("there is no folder for the key: set HOME or XDG_CONFIG_HOME")
@@ -94,7 +94,7 @@ def write_contexts(contexts: Contexts, environment: Mapping[str, str] = os.envir
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a new file that only this user can ever read."""
+    """Write a new file that only this user can read at any time."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -9,16 +9,16 @@ _INFINITE = -1
 
 @dataclass
 class Passes:
-    """The passes over a dataset: `build(number)` makes the one of that number, from 0; `begun` counts them.
+    """The passes over a dataset: `build(number)` makes pass `number` (from 0), and `begun` counts those begun.
 
-    A training process of Fitstop finds it as the attribute `fitstop_passes` of a dataset.
+    A training process of Fitstop finds this object as the attribute `fitstop_passes` of the dataset.
     """
 
     build: Callable[[int], Any]
     begun: int = 0
 
     def next(self) -> Iterator[Any]:
-        """The batches of the next pass, which counts when its last batch is asked for: Keras asks for no more."""
+        """Yield the batches of the next pass. It counts before the last batch: Keras does not ask for more."""
         number = self.begun
         batches = iter(self.build(number))
         ahead = next(batches, None)
@@ -33,14 +33,14 @@ class Passes:
 def dataset(build: Callable[[int], Any]) -> Any:
     """A tf.data.Dataset of batches for `fit`, `evaluate` or `validation_data`, built again for each pass over it.
 
-    `build(epoch)` returns the tf.data.Dataset of a pass, numbered from 0: in a script with one call of `fit`, the
-    number of the epoch. For equal numbers it must give equal batches, so seed what it draws: `.shuffle(1000,
-    seed=epoch)`. In a job of Fitstop `fit` then resumes exactly, inside an epoch too. By plain Python the batches are
-    the same.
+    `build(epoch)` returns the tf.data.Dataset of one pass, which is numbered from 0; in a script with one call of
+    `fit`, the number is that of the epoch. The same number must always give the same batches, so seed what it draws:
+    `.shuffle(1000, seed=epoch)`. Then `fit` resumes exactly in a job of Fitstop, also inside an epoch. Outside Fitstop
+    the batches are the same.
 
-    Raises TypeError where `build(0)` returns no tf.data.Dataset, and ValueError where that has no end.
+    Raises TypeError if `build(0)` does not return a tf.data.Dataset, and ValueError if that has no end.
     """
-    # Who builds a tf.data.Dataset has TensorFlow.
+    # Imported only here: a user who builds a tf.data.Dataset has TensorFlow.
     import tensorflow as tf
 
     first = build(0)

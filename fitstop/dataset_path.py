@@ -8,10 +8,10 @@ _NOT_IN_NAMES = re.compile("[^A-Z0-9]")
 
 
 def dataset_path(dataset_id: str) -> Path:
-    """The path of a dataset of the job: `data.parquet`, or for arrays the folder with one `.npy` file for each.
+    """The path of a dataset of the job: `data.parquet`, or the folder with a `.npy` file for each array.
 
-    Outside a job, set the environment variable that the error names. Raises LookupError where the
-    job does not name the dataset.
+    Raises LookupError if the job does not name the dataset. Outside a job, set the environment variable that the error
+    names.
     """
     variable = f"FITSTOP_DATASET_{_NOT_IN_NAMES.sub('_', dataset_id.upper())}"
     place = os.environ.get(variable)

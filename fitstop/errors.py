@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True)
 class FieldProblem:
-    """One place of a request that is wrong, by its JSON pointer."""
+    """One field of a request that is wrong, with its JSON pointer."""
 
     pointer: str
     detail: str
@@ -35,7 +35,7 @@ class FieldProblem:
 
 @dataclass(frozen=True)
 class Problem:
-    """An RFC 9457 problem document, as far as it was one: what is missing is empty."""
+    """An RFC 9457 problem document. Fields that the answer does not have are empty."""
 
     status: int
     title: str
@@ -46,7 +46,7 @@ class Problem:
 
     @classmethod
     def from_document(cls, status: int, document: Any) -> "Problem":
-        """The problem in a body that was JSON. Never raises: whatever is not as it should be is left out."""
+        """The problem in the JSON of an answer. Never raises: fields of a wrong type are left out."""
         if not isinstance(document, dict):
             return cls(status, f"HTTP {status}")
         listed = document.get("errors")
@@ -67,7 +67,7 @@ def _text(document: dict[str, Any], key: str) -> str:
 
 
 class ClientError(Exception):
-    """The root."""
+    """The base class of all errors of the client."""
 
 
 class Unreachable(ClientError):
@@ -102,12 +102,12 @@ class JobFailed(ClientError):
 
 
 class Answered(ClientError):
-    """The service refused."""
+    """The service answered with an error; `problem` is its document."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         super().__init__(problem.detail or problem.title)
-        # A traceback shows notes; the command prints the fields by itself.
+        # For tracebacks, which show notes. The command prints the fields itself.
         for one in problem.errors:
             self.add_note(str(one))
 
@@ -129,7 +129,7 @@ class ApiError(Answered):
 
 
 def error_of(status: int, document: Any) -> Answered:
-    """The error that stands for an answer of that status."""
+    """The error for an answer with this status and JSON."""
     problem = Problem.from_document(status, document)
     if status == 404:
         return NotFound(problem)

@@ -1,4 +1,4 @@
-"""Names of metrics: those in the user's own model, and those that Fitstop logs for the same numbers."""
+"""Maps the names of metrics in the user's own model to the names under which Fitstop logs them."""
 
 import json
 import math
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from fitstop.client import Json
 
-# The field of a job's metadata that holds the names where they differ.
+# The field of a job's metadata that stores the names if they differ.
 FIELD = "keras_metrics"
 _MOST_TEXT = 512
 _VALIDATION = "val_"
 
-# By the words of Keras without underscores: its classes, its functions and the short forms.
-_MEANT = {
+# By Keras's names without underscores: of its classes, its functions and the short forms.
+_EQUIVALENT = {
     "acc": "accuracy",
     "accuracy": "accuracy",
     "binaryaccuracy": "accuracy",
@@ -34,14 +34,14 @@ _MEANT = {
 }
 
 
-def meant_metric(name: str) -> str | None:
-    """The metric of Fitstop that a name of Keras's means; None where there is none."""
-    return _MEANT.get(name.replace("_", "").lower())
+def equivalent_metric(name: str) -> str | None:
+    """Fitstop's name for a metric of Keras; None if Fitstop has no such metric."""
+    return _EQUIVALENT.get(name.replace("_", "").lower())
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of the metrics, Keras's to Fitstop's, without `val_`; the loss is among them."""
+    """The names of the metrics and the loss, Keras's to Fitstop's, without `val_`."""
 
     pairs: Mapping[str, str]
 
@@ -51,17 +51,17 @@ class Names:
         return [*self.pairs, *(f"{_VALIDATION}{name}" for name in self.pairs)]
 
     def logged(self, monitor: str) -> str | None:
-        """The name in Fitstop's logs of what a callback monitors; None where the model does not log it.
+        """Fitstop's name for the monitor of a callback; None if the model does not log it.
 
-        Another name of the same metric is taken too: `val_acc` for `val_accuracy`.
+        Other names of the same metric are accepted, such as `val_acc` for `val_accuracy`.
         """
         prefix = _VALIDATION if monitor.startswith(_VALIDATION) else ""
         name = monitor.removeprefix(prefix)
-        known = self.pairs.get(name) or meant_metric(name)
+        known = self.pairs.get(name) or equivalent_metric(name)
         return f"{prefix}{known}" if known in self.pairs.values() else None
 
     def history(self, epochs: Iterable[Json]) -> dict[str, list[float]]:
-        """The metrics of each epoch under the names that Keras would have used; NaN where one was not finite."""
+        """The metrics of each epoch under the names that Keras would use; NaN for a value that was not finite."""
         found: dict[str, list[float]] = {}
         rows = list(epochs)
         for shown in self.shown:
@@ -71,7 +71,7 @@ class Names:
         return found
 
     def as_metadata(self) -> dict[str, str]:
-        """What a job remembers of the names; nothing where they are its own."""
+        """The names as metadata of a job; empty if they are the same as Fitstop's."""
         text = json.dumps(dict(self.pairs), separators=(",", ":"))
         is_needed = any(name != own for name, own in self.pairs.items())
         return {FIELD: text} if is_needed and len(text) <= _MOST_TEXT else {}
@@ -82,7 +82,7 @@ def _number(value: float | None) -> float:
 
 
 def names_of(spec: Json) -> Names:
-    """The names of a job's metrics, from its spec with nothing left open."""
+    """The names of a job's metrics, from its complete spec."""
     metrics = (spec.get("hyperparameters") or {}).get("metrics") or []
     logged = ["loss", *(metrics if isinstance(metrics, list) else [])]
     try:

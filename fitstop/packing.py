@@ -1,4 +1,4 @@
-"""What `fitstop run` sends of a script's folder: what .gitignore and .fitstopignore do not name, and never secrets."""
+"""Chooses the files of a script's folder that `fitstop run` sends: no ignored files, and never secrets."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ from fitstop.upload import Upload, pack_files
 
 REQUIREMENTS = "requirements.txt"
 IGNORE_FILES = (".gitignore", ".fitstopignore")
-# More files than any program has: a folder of data, or somebody's home.
+# More files than any program has. Such a folder contains data, or is a home folder.
 _MOST_FILES = 20_000
-# Folders that hold one of these: virtual environments, conda environments, the data of a service.
+# A folder with one of these is a virtual environment, a conda environment or the data of a service.
 _MARKS = frozenset({"pyvenv.cfg", "conda-meta", "fitstop-volume.json", "admin_key"})
 _GENERATED = frozenset({"__pycache__", "node_modules", "__macosx", "thumbs.db", "desktop.ini"})
-# Whatever .fitstopignore says.
+# Never sent, even if .fitstopignore includes them.
 _SECRETS = GitIgnoreSpec.from_lines(
     [
         *("*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_rsa*", "id_ecdsa*", "id_ed25519*"),
@@ -30,7 +30,7 @@ _SECRETS = GitIgnoreSpec.from_lines(
 
 @dataclass(frozen=True)
 class PackedFile:
-    """A file that is sent: its path in the program with `/` between folders, where it is, and its size in bytes."""
+    """A file to send: its path in the program with `/` between folders, its path here, and its size in bytes."""
 
     name: str
     path: Path
@@ -39,9 +39,9 @@ class PackedFile:
 
 @dataclass(frozen=True)
 class Pack:
-    """The files of a program, sorted by name. `entry` is the script that was named; None where a folder was.
+    """The files of a program, sorted by name. `entry`: the script that was named; None if a folder was named.
 
-    `left_out` has the paths that are not sent, by the reason; a folder stands for all that is in it.
+    `left_out`: the paths that are not sent, by the reason. A folder stands for everything in it.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class Pack:
 
     @cached_property
     def version(self) -> str:
-        """The version that these files are on a service. Raises Unsendable for a file that cannot be read."""
+        """The version that a service gives these files. Raises Unsendable if a file cannot be read."""
         sums = sorted((file.name, _sha256(file.path)) for file in self.files)
         lines = "".join(f"{digest}  {name}\n" for name, digest in sums)
         return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
@@ -67,10 +67,10 @@ class Pack:
 
 
 def pack(target: Path, requirements: Path | None = None, *, alone: bool = False) -> Pack:
-    """The program of a script and its folder, or of a folder; with `alone` the script without its folder.
+    """The program of `target`: a folder, or a script with its folder (with `alone`, without it).
 
-    `requirements` becomes the program's `requirements.txt`. Raises Unsendable for a folder that is somebody's home, or
-    has too many files.
+    `requirements` becomes the program's `requirements.txt`. Raises Unsendable for a home folder, and for a folder with
+    too many files or none.
     """
     folder = target if target.is_dir() else target.parent
     found = _Found()
@@ -80,7 +80,7 @@ def pack(target: Path, requirements: Path | None = None, *, alone: bool = False)
         _refuse_home(folder)
         _walk(folder, "", _rules_above(folder), found)
     if not target.is_dir():
-        # A script that was named is sent, whatever is ignored.
+        # The script itself is sent even if it is ignored.
         found.take(target.name, target)
     if requirements is not None:
         found.take(REQUIREMENTS, requirements)
@@ -118,12 +118,12 @@ class _Rules:
     prefix: str = ""
 
     def judge(self, path: str) -> bool | None:
-        """Whether a path below the packed folder is ignored; None where no pattern says anything about it."""
+        """Whether a path below the packed folder is ignored; None if no pattern matches it."""
         return self.spec.check_file(self.prefix + path.split("/", self.depth)[-1]).include
 
 
 def _walk(folder: Path, place: str, rules: list[_Rules], found: _Found) -> None:
-    """Sort everything below `folder`, whose path in the program is `place`, with a slash at its end, or empty."""
+    """Sort everything below `folder` into sent and left out. `place`: its path in the program, with a final `/`."""
     own = [*rules, *_rules_of(folder, depth=place.count("/"))]
     for entry in sorted(_scan(folder), key=lambda entry: entry.name):
         name = place + entry.name
@@ -146,7 +146,7 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _why_never(entry: os.DirEntry[str]) -> str | None:
-    """The reason why something is never sent, whatever the ignore files say."""
+    """Why something is never sent, even if the ignore files include it; None if it may be sent."""
     if entry.name.startswith("."):
         return "hidden"
     if entry.name.lower() in _GENERATED:
@@ -165,7 +165,7 @@ def _is_marked(folder: str) -> bool:
 
 
 def _why_ignored(path: str, rules: list[_Rules]) -> str | None:
-    """The ignore file that decides last, where it ignores the path."""
+    """The reason if the last matching pattern ignores the path; else None."""
     for one in reversed(rules):
         is_ignored = one.judge(path)
         if is_ignored is not None:

@@ -1,6 +1,6 @@
-"""A large upload that continues where it was cut, by the IETF draft Resumable Uploads for HTTP.
+"""Uploads that resume after an interruption, by the IETF draft Resumable Uploads for HTTP.
 
-Its id follows from what is sent, so a process that was killed and started again continues its upload, too.
+The upload's id is a hash of what is sent, so a process that was killed and started again also resumes its upload.
 """
 
 import hashlib
@@ -14,17 +14,17 @@ import httpx2
 from fitstop.errors import Answered, NotFound, Unreachable, Unsendable
 from fitstop.upload import Sendable, count_sent
 
-# Smaller ones are sent again from their beginning.
+# A smaller upload starts again after an interruption.
 RESUMABLE_BYTES = 16 * 1024**2
-# A refusal of the file itself comes with the first part. A client that still sends cannot read an answer, and a proxy
-# may pass a request on only when all of it is there.
+# The first part is small, because its answer may refuse the file: a client that still sends cannot read an answer, and
+# a proxy may forward a request only when it is complete.
 _FIRST_PART_BYTES, _PART_BYTES = 64 * 1024, 32 * 1024**2
 
 _UPLOADS = "uploads"
 _MOST_PAUSE_SECONDS = 30.0
-# Without a new byte for this long the upload is given up; the service keeps it for a day.
+# After this time without a new byte the client gives up. The service keeps the upload for a day.
 _PATIENCE_SECONDS = 600.0
-# Another request holds the upload (of a connection whose cut the service has not noticed), or has moved it on.
+# Another request uses the upload, such as one of a connection whose loss the service has not noticed.
 _SOON_FREE = frozenset({"upload_in_use", "wrong_offset", "incomplete_upload", "incomplete_body", "too_slow"})
 _SOON_ALLOWED = frozenset({"too_many_uploads", "too_many_requests"})
 _PASSING = frozenset({502, 503, 504})
@@ -49,9 +49,10 @@ class ResumableUpload:
         self._sha256 = ""
 
     def send(self, on_sent: Callable[[int, int], None] | None = None) -> Json:
-        """The dataset, when it is there.
+        """Upload everything, and return the dataset.
 
-        Raises as `put_dataset`; Unreachable where no service answers at first, or after ten minutes without a new byte.
+        Raises what `put_dataset` raises, and Unreachable if no service answers at first, or after ten minutes without a
+        new byte.
         """
         progress = _Progress()
         while True:
@@ -86,7 +87,7 @@ class ResumableUpload:
         return self._send("PATCH", self._place, content=part, headers=headers, timeout=self._timeout)
 
     def _find_published(self) -> Json | None:
-        """The dataset, where an answer that it is there was lost."""
+        """The dataset, if it was created and only the answer was lost; else None."""
         try:
             known: Json = self._send("GET", self._dataset).json()
         except NotFound:
@@ -95,7 +96,7 @@ class ResumableUpload:
 
 
 class _Progress:
-    """How far the upload has come, and since when it has not come further."""
+    """How many bytes were uploaded, and since when there has been no progress."""
 
     def __init__(self) -> None:
         self._offset = -1
@@ -107,7 +108,7 @@ class _Progress:
             self._offset, self._since, self._pause = offset, time.monotonic(), 0.5
 
     def may_wait(self) -> bool:
-        """Not before anything was reached: then no service may be there."""
+        """Whether to wait and try again. Not before the first answer, because there may be no service."""
         return self._offset >= 0 and time.monotonic() - self._since < _PATIENCE_SECONDS
 
     def wait(self) -> None:

@@ -19,7 +19,7 @@ from fitstop.terminal.watch import watch
 
 
 class Run:
-    """One job. Every property asks the service, until the job has finished; nothing here keeps the job running."""
+    """One job. Every property asks the service until the job has finished. The job runs without this object."""
 
     def __init__(self, client: Client, job_id: str) -> None:
         self.id = job_id
@@ -30,14 +30,14 @@ class Run:
         return f"fitstop.attach({self.id!r})"
 
     def _repr_html_(self) -> str:
-        """The job as a notebook shows it at the end of a cell."""
+        """The HTML that a notebook shows for this object at the end of a cell."""
         job = self.job
         epochs = {int(row["epoch"]): row["metrics"] for row in self.client.all_epochs(self.id)}
         return picture_html(Picture(job, epochs, url=self.url))
 
     @property
     def job(self) -> Json:
-        """The whole job, as `GET /jobs/{id}` shows it."""
+        """The job's document, as in `GET /jobs/{id}`."""
         if self._finished is not None:
             return self._finished
         job = self.client.job(self.id)
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def url(self) -> str:
-        """The address of the job's page."""
+        """The URL of the job's page."""
         return f"{self.client.connection.url}/page/jobs/{self.id}"
 
     @property
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """The metrics of each epoch until now, as `History.history` of Keras has them and under the same names."""
+        """The metrics of each epoch so far, like Keras's `History.history`, with the names of the user's own model."""
         spec = self.job.get("spec") or {}
         rows = list(self.client.all_epochs(self.id))
         history = names_of(spec).history(rows)
@@ -88,10 +88,10 @@ class Run:
         return history
 
     def wait(self, timeout: float | None = None, *, verbose: bool = True) -> Self:
-        """Wait until the job has finished, and show it meanwhile: in a notebook as HTML, else in the terminal.
+        """Wait until the job has finished, and meanwhile show it: in a notebook as HTML, else in the terminal.
 
-        Ctrl-C ends the waiting alone: the job continues. Raises JobFailed where the job fails, and TimeoutError where
-        it has not finished after `timeout` seconds.
+        Ctrl-C ends only the waiting: the job continues. Raises JobFailed if the job fails, and TimeoutError if it has
+        not finished after `timeout` seconds. `verbose=False` shows nothing.
         """
         try:
             self._watch(timeout, verbose=verbose)
@@ -113,14 +113,14 @@ class Run:
 
     @property
     def evaluation(self) -> Json:
-        """How good the best model is on the rows of `validation`, and of `test` where some were kept aside.
+        """The evaluation of the best model on the `validation` rows, and on the `test` rows if there are any.
 
-        Raises NotFound where it was not evaluated, or not yet.
+        Raises NotFound if there is no evaluation, or not yet.
         """
         return self.client.evaluation(self.id)
 
     def best_model_path(self, folder: str | Path = ".") -> Path:
-        """Download the best model until now into `folder`; its path. Raises ClientError where there is none."""
+        """Download the best model so far into `folder`, and return its path. Raises ClientError if there is none."""
         saved = self.client.checkpoints(self.id)["data"]
         best = next((one for one in saved if one["is_best"]), None)
         if best is None:
@@ -131,17 +131,17 @@ class Run:
         return path
 
     def best_model(self) -> Any:
-        """The best model until now, loaded with the Keras that is installed here. Raises as `best_model_path`."""
+        """The best model so far, loaded with the Keras that is installed here. Raises what `best_model_path` raises."""
         keras = importlib.import_module("keras")
         with tempfile.TemporaryDirectory(prefix="fitstop-") as folder:
             return keras.models.load_model(self.best_model_path(folder))
 
     def training_log(self) -> str:
-        """The content of `training_log.csv`, under Fitstop's names. Raises NotFound where the job writes none."""
+        """The content of `training_log.csv`, with Fitstop's names of metrics. Raises NotFound if there is no log."""
         return b"".join(self.client.training_log(self.id)).decode()
 
     def events(self) -> Iterator[Json]:
-        """Every event until now, oldest first."""
+        """Every event so far, oldest first."""
         return self.client.all_events(self.id)
 
     def cancel(self) -> Self:
@@ -160,19 +160,19 @@ class Run:
 
     @cached_property
     def name(self) -> str:
-        """The name that the job was given."""
+        """The job's name."""
         return str(self.job["name"])
 
 
 def open_client(client: Client | None, url: str | None) -> Client:
-    """The client that was given, else one for `url`, else for the service that `find_connection` finds."""
+    """`client`; without it a client for `url`, or for the service that `find_connection` finds."""
     return client or Client(find_connection(url))
 
 
 def attach(job_id: str, *, client: Client | None = None, url: str | None = None) -> Run:
-    """The run of a job that somebody has submitted, here or elsewhere. Raises NotFound for an unknown id.
+    """The Run of a job that was submitted before, here or elsewhere. Raises NotFound for an unknown id.
 
-    `client` or `url` says which service has it; without both it is the one that `fitstop` itself would use.
+    `client` or `url` selects the service; the default is the service that the command `fitstop` would use.
     """
     run = Run(open_client(client, url), job_id)
     _ = run.job

@@ -1,4 +1,4 @@
-"""A script on the queue: its folder becomes a program, and a job runs it."""
+"""Runs a script as a job: uploads its folder as a program, and submits a job that runs the program."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -33,9 +33,10 @@ def run_script(  # noqa: PLR0913  one argument for each choice of `fitstop run`
 ) -> Run:
     """Run a script, or a folder with a `main.py` or `train.py`, as a job on the service, and do not wait.
 
-    The script's folder is packed without what .gitignore and .fitstopignore name, and uploaded unless the service has
-    these files. `program` is the program's id there; default: the folder's name. The other arguments are those of
-    `program` in a job's spec. Raises Unsendable for a folder that cannot be packed, and Refused with every problem.
+    The script's folder is uploaded, without files that .gitignore or .fitstopignore lists, unless the service has these
+    files already. `program` is the program's id on the service; default: the folder's name. The other arguments are
+    those of `program` in a job's spec. Raises Unsendable if the folder cannot be packed, and Refused with every
+    problem.
     """
     opened, packed = open_client(client, url), pack(Path(script), None if requirements is None else Path(requirements))
     program_id = program or program_id_of(packed)
@@ -84,13 +85,13 @@ def job_spec(  # noqa: PLR0913  one argument for each choice of `fitstop run`
 
 
 def program_id_of(packed: Pack) -> str:
-    """The id that a program has where none is chosen: the folder's name, in the characters of an id."""
+    """The default id of a program: the folder's name, with characters that an id cannot have replaced."""
     name = re.sub(r"[^a-z0-9._-]+", "-", packed.folder.resolve().name.lower()).lstrip("._-").rstrip("-")
     return name[:_MOST_ID] or "program"
 
 
 def find_version(client: Client, packed: Pack, program_id: str) -> Json | None:
-    """The version of these files where the service has it already."""
+    """The version with these files, if the service has it; else None."""
     with suppress(NotFound):
         return client.program(program_id, packed.version)
     return None
@@ -99,13 +100,13 @@ def find_version(client: Client, packed: Pack, program_id: str) -> Json | None:
 def send_program(
     client: Client, packed: Pack, program_id: str, on_sent: Callable[[int, int], None] | None = None
 ) -> Json:
-    """Upload the files as the latest version of the program; that version. Raises Unsendable above the limits."""
+    """Upload the files as the latest version of the program, and return it. Raises Unsendable above the limits."""
     _check_limits(packed, client.limits()["program"])
     return client.put_program(program_id, packed.upload(), on_sent=on_sent)
 
 
 def _check_limits(packed: Pack, limits: Json) -> None:
-    """Raise Unsendable with the largest files where the service takes no program of this size."""
+    """Raise Unsendable, which names the largest files, if the service does not accept a program of this size."""
     advice = "upload data as a dataset (fitstop datasets put), or name it in .fitstopignore"
     if packed.bytes > limits["bytes"]:
         largest = sorted(packed.files, key=lambda file: file.size, reverse=True)[:_SHOWN_FILES]

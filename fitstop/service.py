@@ -1,7 +1,7 @@
 """The service's own code (`api`, `shared`, `worker`), and how its processes are started.
 
-A wheel holds that code in `fitstop/_service`, because its everyday names must not stand at the top level of anybody's
-Python; the repository holds it in its root. Only the service's own processes have the folder on their path.
+In a wheel this code is in `fitstop/_service`, because its common names must not be top-level packages of a user's
+Python. In the repository it is in the root. Only the service's own processes have the folder on their path.
 
 `python -m fitstop.service MODULE [ARGUMENT …]` becomes one of them, such as `api`, `worker` or `api.make_key`.
 """
@@ -17,7 +17,7 @@ _IN_A_WHEEL = _PACKAGE / "_service"
 
 
 def code_folder() -> Path:
-    """The folder that holds the service's packages."""
+    """The folder that contains the service's packages."""
     return _IN_A_WHEEL if _IN_A_WHEEL.is_dir() else _PACKAGE.parent
 
 
@@ -28,7 +28,7 @@ def service_command(module: str, *arguments: str) -> list[str]:
 
 
 def service_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """`environment` with the service's code on the path: first, before other packages of the same names."""
+    """`environment` with the service's code on the path, before other packages with the same names."""
     folders = [str(code_folder()), *filter(None, [environment.get("PYTHONPATH")])]
     return {**environment, "PYTHONPATH": os.pathsep.join(folders), "PYTHONSAFEPATH": "1"}
 

@@ -8,10 +8,10 @@ Json = dict[str, Any]
 
 
 def parse_assignment(text: str) -> tuple[list[str], Any]:
-    """The path and the value of `a.b=c`. The value is JSON where it parses as JSON, else text.
+    """The path and the value of `a.b=c`. The value is parsed as JSON; if it is not JSON, it is text.
 
-    `hyperparameters.epochs=5` gives a number, `name="5"` the text 5, `callbacks.early_stopping=null` switches it off.
-    Raises ValueError for anything that is no assignment, and for JSON in which a key appears twice.
+    `hyperparameters.epochs=5` gives a number, `name="5"` the text 5, and `callbacks.early_stopping=null` no early
+    stopping. Raises ValueError for anything that is not an assignment, and for JSON in which a key appears twice.
     """
     path, equals, value = text.partition("=")
     keys = path.split(".")
@@ -30,7 +30,7 @@ def _value(text: str) -> Any:
 
 
 class _KeyTwice(Exception):
-    """An object of JSON has a key twice."""
+    """A JSON object has the same key twice."""
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> Json:
@@ -43,14 +43,14 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> Json:
 
 
 def _no_constant(name: str) -> Any:
-    # NaN and Infinity are not JSON, though Python's parser takes them: the server would refuse the whole body.
+    # NaN and Infinity are not JSON. Python's parser accepts them, but the service would refuse the whole request.
     raise ValueError(name)
 
 
 def assign(spec: Json, assignments: list[str]) -> Json:
-    """A copy of `spec` with every assignment made, in order; objects on the way are created.
+    """A copy of `spec` with every assignment applied, in order. Missing objects on a path are created.
 
-    Raises ValueError where a path leads through something that is not an object.
+    Raises ValueError if a path leads through a value that is not an object.
     """
     result = deepcopy(spec)
     for text in assignments:

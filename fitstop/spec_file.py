@@ -1,6 +1,6 @@
-"""A job's spec as people keep it: a file of JSON or YAML 1.2, read strictly. A key that appears twice is an error.
+"""Reads a job's spec from a JSON or YAML 1.2 file, strictly: a key that appears twice is an error.
 
-YAML by ruamel.yaml: to PyYAML, which reads YAML 1.1, `1e-3` is a text and `no` is false.
+Uses ruamel.yaml, because PyYAML reads YAML 1.1, in which `1e-3` is text and `no` is false.
 """
 
 import json
@@ -12,17 +12,17 @@ Json = dict[str, Any]
 
 _TAG = "tag:yaml.org,2002:"
 _YAML_NAMES = (".yaml", ".yml")
-# What a time or a word is in JSON.
+# YAML types that become text in JSON.
 _TEXTS = frozenset({f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value"})
 _SCALARS = frozenset({f"{_TAG}{kind}" for kind in ("null", "bool", "int", "float")})
-# A file of a few lines can repeat its parts by aliases until no memory holds them.
+# Maximum values, because a short file can repeat its parts by aliases until memory runs out.
 _MOST_VALUES = 200_000
 
 
 def read_spec(content: bytes, name: str) -> Json:
-    """The object in a file. It is YAML if its name says so, or if it does not begin as JSON does.
+    """The object in a file. The file is YAML if its name says so, or if it does not begin like JSON.
 
-    Raises ValueError for what is none, with the file's name, and the line or the place of each problem.
+    Raises ValueError, with the file's name and the line or the field of each problem.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -52,7 +52,7 @@ def _describe(value: Any) -> str:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object of JSON with all of its names, also those that appear twice."""
+    """A JSON object as pairs, including keys that appear twice."""
 
 
 def _read_json(text: str, problems: list[str]) -> Any:
@@ -107,7 +107,7 @@ def _words_of(error: Exception) -> str:
 
 
 class _Composed:
-    """The JSON values of YAML's nodes. What JSON has not is added to `problems`, with its line and its place."""
+    """Converts YAML nodes to JSON values. What JSON does not have is added to `problems`, with its line and field."""
 
     def __init__(self, constructor: Any, problems: list[str]) -> None:
         self._constructor = constructor
@@ -168,7 +168,7 @@ class _Composed:
         return {}
 
     def _key(self, node: Any, place: str) -> str:
-        """Names are texts; a whole number, such as a class, is the text of it."""
+        """A key as text. A whole number, such as a class, is accepted as its text."""
         if str(node.tag) in {*_TEXTS, f"{_TAG}int"}:
             return str(node.value)
         self._refuse(node, place, "a key is not text; put it in quotes")

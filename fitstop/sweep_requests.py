@@ -1,4 +1,4 @@
-"""The requests of sweeps, which the client has beside those of jobs."""
+"""The client's requests about sweeps."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ class SweepRequests(Transport):
         return read_all(lambda after: self.sweeps(after=after), None)
 
     def sweep(self, sweep_id: str) -> Json:
-        """The whole sweep: its spec, counts of trials, best trial, and what it spent."""
+        """A sweep: its spec, number of trials, best trial, and what it has spent."""
         return self._get("sweeps", sweep_id)
 
     def trials(self, sweep_id: str, *, limit: int = _TRIALS, after: int = 0, numbers: Sequence[int] = ()) -> Json:

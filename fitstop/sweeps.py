@@ -11,7 +11,7 @@ from fitstop.terminal.sweep_watch import follow_sweep, watch_sweep
 
 
 class Sweep:
-    """One sweep. Every property asks the service, until the sweep has ended; nothing here keeps it running."""
+    """One sweep. Every property asks the service until the sweep has ended. The sweep runs without this object."""
 
     def __init__(self, client: Client, sweep_id: str) -> None:
         self.id = sweep_id
@@ -23,7 +23,7 @@ class Sweep:
 
     @property
     def document(self) -> Json:
-        """The whole sweep, as `GET /sweeps/{id}` shows it."""
+        """The sweep's document, as in `GET /sweeps/{id}`."""
         if self._ended is not None:
             return self._ended
         document = self.client.sweep(self.id)
@@ -33,7 +33,7 @@ class Sweep:
 
     @property
     def url(self) -> str:
-        """The address of the sweep's page."""
+        """The URL of the sweep's page."""
         return f"{self.client.connection.url}/page/sweeps/{self.id}"
 
     @property
@@ -67,10 +67,10 @@ class Sweep:
         return None if found is None else {one["parameter"]: one["importance"] for one in found}
 
     def wait(self, timeout: float | None = None, *, verbose: bool = True) -> Self:
-        """Wait until the sweep has ended, and show it meanwhile in the terminal.
+        """Wait until the sweep has ended, and meanwhile show it in the terminal.
 
-        Ctrl-C ends the waiting alone: the sweep continues. Raises TimeoutError where it has not ended after `timeout`
-        seconds.
+        Ctrl-C ends only the waiting: the sweep continues. Raises TimeoutError if it has not ended after `timeout`
+        seconds. `verbose=False` shows nothing.
         """
         try:
             if verbose:
@@ -84,7 +84,7 @@ class Sweep:
         return self
 
     def replay(self, rule: str, **parameters: Any) -> Json:
-        """What another rule would have done with the trials of this sweep: the time it saves, and the winner."""
+        """The effect of another rule on the trials of this sweep: the time that it saves, and the best trial."""
         return self.client.replay_sweep(self.id, {"name": rule, **parameters})
 
     def cancel(self) -> Self:
@@ -108,7 +108,7 @@ def sweep(
 ) -> Sweep:
     """Submit a sweep over the spec of a job, and do not wait.
 
-    `space` maps JSON pointers into `job` to what is tried there, such as
+    `space` maps JSON pointers into `job` to the values to try, such as
     `{"/hyperparameters/learning_rate": {"log": [1e-4, 1e-1]}}`. `settings` are the other fields of a sweep: `trials`,
     `parallel`, `sampler`, `rule`, `objective`, `budget`, `seed`, `name`; a rule without parameters may be its name.
     Raises Refused with every problem.
@@ -121,7 +121,7 @@ def sweep(
 
 
 def attach_sweep(sweep_id: str, *, client: Client | None = None, url: str | None = None) -> Sweep:
-    """The sweep that somebody has submitted, here or elsewhere. Raises NotFound for an unknown id."""
+    """A sweep that was submitted before, here or elsewhere. Raises NotFound for an unknown id."""
     attached = Sweep(open_client(client, url), sweep_id)
     _ = attached.document
     return attached

@@ -1,4 +1,4 @@
-"""How the client sends a request and takes an answer: errors, repeated posts, streams, and checked downloads."""
+"""How the client sends requests and reads answers: errors, repeated posts, streams, and checked downloads."""
 
 import hashlib
 import os
@@ -20,12 +20,12 @@ from fitstop.errors import Answered, Damaged, Unreachable, error_of
 
 Json = dict[str, Any]
 
-# Without a byte of the answer.
+# Maximum wait for the next byte of an answer.
 _SECONDS = 30.0
 
 
 class Transport:
-    """The connections to one service, and its key. `seconds` is the longest wait for a part of an answer."""
+    """The connections to one service. `seconds`: maximum wait for a part of an answer."""
 
     def __init__(self, connection: Connection | None = None, *, seconds: float = _SECONDS) -> None:
         self.connection = connection or find_connection()
@@ -38,9 +38,9 @@ class Transport:
             event_hooks={"response": [self._look_at]},
         )
         self._volume_away = ""
-        # Called with what the service says when it answers without its volume.
+        # Called with the service's message when the service works without its volume.
         self.on_volume_away: Callable[[str], object] = lambda _: None
-        # A Run of a notebook is never closed by anybody.
+        # A Run in a notebook is never closed.
         weakref.finalize(self, self._http.close)
 
     def __enter__(self) -> Self:
@@ -98,7 +98,7 @@ class Transport:
         return self._json("GET", path_of(*place), params=params)
 
     def _json(self, method: str, path: str, *, params: Json | None = None, **options: Any) -> Json:
-        """Ask, and take the answer's JSON; of `params`, those that are None are left out."""
+        """Send a request, and return the JSON of the answer. `params` that are None are left out."""
         given = {name: value for name, value in (params or {}).items() if value is not None}
         return self._document_of(self._send(method, path, params=given, **options))
 

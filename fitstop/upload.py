@@ -1,4 +1,4 @@
-"""What `datasets put` sends: a file as it is, or a folder as a tar that is packed on the way, without a copy of it."""
+"""What `datasets put` sends: a file as it is, or a folder as a tar that is packed while it is sent."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ _END = b"\0" * 2 * tarfile.BLOCKSIZE
 class Sendable(Protocol):
     """What `put_dataset` can send: its name, its type, its exact length in bytes, and the bytes in pieces.
 
-    `fingerprint` stays the same while the bytes do: an upload that was cut is continued by it.
+    `fingerprint` is the same as long as the bytes are: by it an interrupted upload is resumed.
     """
 
     @property
@@ -43,9 +43,9 @@ class Sendable(Protocol):
 def count_sent(
     pieces: Iterator[bytes], size: int, on_sent: Callable[[int, int], None] | None = None, sent: int = 0
 ) -> Iterator[bytes]:
-    """The pieces. After each of them `on_sent` gets the bytes that were sent so far, and all, which are `size`.
+    """Yield the pieces. After each, call `on_sent` with the number of bytes sent so far, and `size`, the total.
 
-    `sent` bytes were sent before.
+    `sent`: bytes that were sent before.
     """
     for piece in pieces:
         yield piece
@@ -56,7 +56,7 @@ def count_sent(
 
 @dataclass(frozen=True)
 class _File:
-    """A file that is sent, and its name in the tar: None where the file itself is the upload."""
+    """A file to send. `name` is its name in the tar; None if the file itself is the upload."""
 
     path: Path
     size: int
@@ -64,7 +64,7 @@ class _File:
 
     @property
     def head(self) -> bytes:
-        """What stands before the file. Not kept: there may be a million files."""
+        """The tar header of the file. Not cached, because there may be a million files."""
         if self.name is None:
             return b""
         member = tarfile.TarInfo(self.name)
@@ -73,13 +73,13 @@ class _File:
 
     @property
     def blanks(self) -> bytes:
-        """What fills up its last block."""
+        """The zeros that fill the last block of the file in the tar."""
         return b"" if self.name is None else b"\0" * (-self.size % tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """Everything that is known of an upload before its first byte is sent. `size` is its exact length in bytes."""
+    """An upload, before its first byte is sent. `size` is its exact length in bytes."""
 
     name: str
     media_type: str
@@ -96,7 +96,7 @@ class Upload:
         return digest.hexdigest()
 
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
-        """The bytes, in pieces. Raises Unsendable where a file is not as long as it was."""
+        """The bytes, in pieces. Raises Unsendable if a file has become shorter."""
         return count_sent(self._pieces(), self.size, on_sent)
 
     def _pieces(self) -> Iterator[bytes]:
@@ -108,10 +108,10 @@ class Upload:
 
 
 def open_upload(path: Path) -> Upload:
-    """The upload of a file or of a folder. Raises Unsendable for a folder with links to folders or special files.
+    """The upload of a file or a folder. Raises Unsendable for a folder with links to folders, or with special files.
 
-    A folder always gives the same bytes for the same names and contents: no times and no owners are in them. Hidden
-    files are left out.
+    The bytes of a folder depend only on the names and contents of its files, not on times or owners. Hidden files are
+    left out.
     """
     if path.is_dir():
         files = [(found, found.relative_to(path).as_posix()) for found in _walk(path)]
@@ -126,7 +126,7 @@ def open_upload(path: Path) -> Upload:
 
 
 def pack_files(name: str, files: Iterable[tuple[Path, str]]) -> Upload:
-    """The upload of files as a tar, each with its name there. No times and no owners are in it."""
+    """The upload of files as a tar, each with its name in it. The tar contains no times and no owners."""
     members = tuple(_File(path, path.stat().st_size, inner) for path, inner in files)
     size = sum(len(file.head) + file.size + len(file.blanks) for file in members) + len(_END)
     return Upload(name, _TAR_TYPE, size, members, _END)

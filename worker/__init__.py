@@ -1,6 +1,6 @@
-"""One job at a time for each slot: Celery, and the training program.
+"""The worker: it claims jobs from the queue and trains one at a time in each slot.
 
-The law of this folder: it never imports Flask or `api`. The worker's own process never imports Keras or TensorFlow:
-it claims, starts a child, beats, and records how the child ended, so that an out-of-memory, a segfault or a leak
-cannot take it along. Only `worker.training`, which it names but never imports, trains.
+The rule of this folder: it never imports Flask or `api`. The worker's own process never imports Keras or TensorFlow. It
+claims jobs, starts child processes, sends heartbeats, and records how the children ended, so an out-of-memory error, a
+crash or a leak in training cannot end it. Only `worker.training` trains, which it names and never imports.
 """

@@ -28,13 +28,13 @@ from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, sma
 from tests.support.runs import run_context
 from worker.training.callbacks import Callbacks
 from worker.training.callbacks.resume_saver import ResumeSaver
-from worker.training.callbacks.rules import rules_of
-from worker.training.carry_on import carry_on
+from worker.training.callbacks.rules import make_rules
 from worker.training.data.rows import Data, Part
-from worker.training.engine import ready_engine
+from worker.training.engine import prepare_engine
 from worker.training.engine.device import prepare_tensorflow
-from worker.training.engine.plan import decide
-from worker.training.fit_settings import settings_of
+from worker.training.engine.plan import decide_plan
+from worker.training.extend import adapt_point
+from worker.training.fit_settings import fit_settings_of
 from worker.training.models.build import build_model
 from worker.training.order import permutation
 from worker.training.resume.session import ResumeSession
@@ -161,13 +161,13 @@ def fitstop(options: Options) -> dict[str, list[float]]:
         record = record.model_copy(update={"spec": spec, "task": task})
         attempt = claim(job)
         with run_context(attempt, record) as run:
-            plan, settings = decide(record, data), settings_of(record)
+            plan, settings = decide_plan(record, data), fit_settings_of(record)
             prepare_tensorflow(plan)
             model = build_model(record, data)
             build_variables(model, data.train.first_row)
-            engine: Any = ready_engine(run, model, data, settings, plan)
-            resume = ResumeSession(run, model, settings, partial(carry_on, record, model))
-            all_callbacks = Callbacks(run, resume, rules_of(run))
+            engine: Any = prepare_engine(run, model, data, settings, plan)
+            resume = ResumeSession(run, model, settings, partial(adapt_point, record, model))
+            all_callbacks = Callbacks(run, resume, make_rules(run))
             floor = partial(bare_epoch, engine, record.data_spec.hyperparameters.seed)
             ends = _Ends(floor if options.is_paired else None)
             all_callbacks.in_order.append(ends)

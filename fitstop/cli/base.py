@@ -11,8 +11,8 @@ from fitstop.connection import Connection, find_connection
 from fitstop.errors import ClientError
 from fitstop.terminal.output import hint, plain, print_error
 
-# What an answer without a part, or with another kind of value, leads to. Answers are not checked field by field, so
-# that a service of a later version is understood.
+# Errors of an answer that lacks a field or has another type. Answers are not validated field by field, so that the
+# command understands a service of a later version.
 _UNFORESEEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 _HELP = "Are the command and the service of the same version? PYTHONDEVMODE=1 shows where it failed."
 
@@ -22,17 +22,17 @@ output_option = click.option(
 
 
 def as_written(text: str) -> str:
-    """`text` for a command's help, whose lines click leaves as they are (a paragraph that begins with U+0008)."""
+    """`text` for a command's help without click's wrapping: a paragraph that begins with U+0008."""
     return f"\b\n{text}"
 
 
 def examples(*lines: str) -> str:
-    """The `epilog` of a command: how it is typed."""
+    """The `epilog` of a command, with examples."""
     return as_written("\n".join(["Examples:", *(f"  {line}" for line in lines)]))
 
 
 class FitstopGroup(click.Group):
-    """A group of commands in the order in which they are used; errors end with the status that stands for them."""
+    """A group of commands in the order in which they were added. Errors are printed, and give the exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """The commands in the order in which they were added."""

@@ -1,6 +1,6 @@
-"""Completion in a shell: the command `completion`, and arguments whose values the service knows.
+"""Completion in a shell: the command `completion`, and arguments whose values come from the service.
 
-Nothing here raises or waits long: a shell that completes shows no errors.
+Nothing here raises or waits long, because a shell shows no errors during completion.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _SECONDS = 3
 _NEWEST = 100
 
 _Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
-# The values that may be typed, each with what it is.
+# The possible values, each with a description.
 _Values = Iterable[tuple[str, str]]
 
 
@@ -57,7 +57,7 @@ def _jobs(client: Client) -> _Values:
 
 
 def _ids_and_names(found: list[Json]) -> _Values:
-    """By their ids and names; a name that several have names none of them."""
+    """Yield ids and names. A name that several have is left out."""
     yield from ((one["id"], f"{one['name']}, {one['status']}") for one in found)
     names = [one["name"] for one in found]
     yield from ((one["name"], f"{one['id']}, {one['status']}") for one in found if names.count(one["name"]) == 1)

@@ -10,7 +10,7 @@ from rich.text import Text
 from fitstop.cli.base import output_option
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.connection import DATA_VARIABLE, DEFAULT_DATA
-from fitstop.local.doctor import Finding, look_at_all, look_at_bucket
+from fitstop.local.doctor import Finding, check_bucket, run_checks
 from fitstop.terminal.output import hint, literal, print_json, show_rows, table
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
@@ -43,7 +43,7 @@ def doctor(ctx: click.Context, data: Path, bucket: str | None, output: str) -> N
     With --bucket it checks whether a bucket can hold a volume: 16 writers race for one object, 20 times.
     """
     volume = os.environ.get("FITSTOP_VOLUME") or str(data / "volume")
-    found = look_at_bucket(bucket) if bucket else look_at_all(volume, data)
+    found = check_bucket(bucket) if bucket else run_checks(volume, data)
     if output == "json":
         findings = list(found)
         print_json({"object": "list", "data": [one.document() for one in findings]})

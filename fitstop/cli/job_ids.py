@@ -1,4 +1,4 @@
-"""Jobs by a part of their id (its beginning, with or without `job_`, or its end) or by name, where one job has it."""
+"""Finds a job by its name, its id, or the beginning (with or without `job_`) or end of its id."""
 
 import re
 
@@ -12,10 +12,10 @@ NEWEST = 100
 
 
 def find_job_id(client: Client, text: str) -> str:
-    """The id that `text` means. A complete id is returned as it is; a part is searched in the newest 100 jobs.
+    """The id of the job that `text` names. A complete id is returned; a part is searched in the newest 100 jobs.
 
-    What is no part of an id is the name of a job. Raises NotFound where no job has it, and click's usage error where
-    several have.
+    If no id has that part, `text` is the name of a job. Raises NotFound if no job matches, and click's usage error if
+    several do.
     """
     if _WHOLE.fullmatch(text):
         return text
@@ -33,9 +33,9 @@ def find_job_id(client: Client, text: str) -> str:
 
 
 def matches(text: str, ids: list[str], prefix: str = "job_") -> list[str]:
-    """The ids that begin or end with `text`, whatever its case; an id that is `text` is the only one.
+    """The ids that begin or end with `text`, in any case; only that id if one is equal to `text`.
 
-    Of an id as a narrow terminal shows it, `job_01K8…9XQZ`, both ends count.
+    `text` may also be an id as a narrow terminal shows it, `job_01K8…9XQZ`: then both ends must match.
     """
     part = text.casefold()
     if not part:

@@ -85,7 +85,7 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
 
 
 def _from_job(spec: Json, job_id: str) -> Json:
-    """The spec with the model of another job; of its own model only the choice of what is trained stays."""
+    """The spec with the model of another job. Of its own model only `trainable` is kept."""
     own = spec.get("model")
     kept = {"trainable": own["trainable"]} if isinstance(own, dict) and "trainable" in own else {}
     return {**spec, "model": {"kind": "job", "job": job_id, **kept}}
@@ -112,7 +112,7 @@ def show(ctx: click.Context, job: str, output: str) -> None:
 
 
 def _evaluation(client: Client, job: Json) -> Json | None:
-    """None where the best model was not evaluated."""
+    """The evaluation of the best model; None if it was not evaluated."""
     if job["status"] != "succeeded":
         return None
     try:
@@ -122,7 +122,7 @@ def _evaluation(client: Client, job: Json) -> Json | None:
 
 
 def _system(client: Client, job: Json) -> Json | None:
-    """None for a job that no worker has sampled, and from a service that knows no system metrics."""
+    """The system metrics; None if there are none, or the service is too old to have them."""
     if not job["attempt"]:
         return None
     try:

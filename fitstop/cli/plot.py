@@ -9,7 +9,7 @@ from fitstop.cli.base import examples, fail, open_client
 from fitstop.cli.completion import jobs_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import Client, Json
-from fitstop.terminal.charts import PICTURES, Curve, NoCharts, Paper, caption, marks, save_picture, text_chart
+from fitstop.terminal.charts import PICTURES, Canvas, Curve, NoCharts, caption, marks, save_picture, text_chart
 from fitstop.terminal.output import console, plain
 
 _MOST_JOBS = 20
@@ -101,9 +101,9 @@ def _print(panels: list[tuple[str, list[Curve]]]) -> None:
     screen = console()
     width = min(screen.width, _MOST_WIDTH) if screen.is_terminal else shutil.get_terminal_size((100, 24)).columns
     colour = screen.is_terminal and screen.color_system is not None
-    paper = Paper(max(40, width), _HEIGHT, colour=colour, utf8="utf" in screen.encoding.lower())
+    canvas = Canvas(max(40, width), _HEIGHT, colour=colour, utf8="utf" in screen.encoding.lower())
     for title, curves in panels:
-        chart = text_chart(title, curves, paper)
+        chart = text_chart(title, curves, canvas)
         click.echo("\n".join(line.rstrip() for line in chart.splitlines()), color=colour)
-        for mark, curve in zip(marks(len(curves), utf8=paper.utf8), curves, strict=True):
+        for mark, curve in zip(marks(len(curves), utf8=canvas.utf8), curves, strict=True):
             click.echo(f"  {mark} {plain(caption(curve))}")

@@ -29,7 +29,7 @@ _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 _METADATA = "metadata."
-# What GET /jobs calls each order. The jobs of one status after those of another are a request for each.
+# The names of the orders in GET /jobs. The order by status needs a request for each status.
 _SORTS = {"age": "-created", "name": "name", "best": "-best", "epoch": "-epoch", "finished": "-finished"}
 _BY_STATUS = "status"
 
@@ -125,7 +125,7 @@ def ps(  # noqa: PLR0913, PLR0917  one for each option
 
 
 def _in_order(client: Client, sort: str, filters: dict[str, Any], *, reverse: bool) -> Iterator[Json]:
-    """All jobs that the filters let through, as the service sorts them."""
+    """Yield all jobs that match the filters, in the order of the service."""
     if sort == _BY_STATUS:
         statuses = [filters["status"]] if filters["status"] else _STATUSES
         for status in reversed(statuses) if reverse else statuses:
@@ -169,7 +169,7 @@ def _unfinished_and_recent(client: Client, of_sweep: dict[str, str | None]) -> l
     newest = client.jobs(limit=100, **of_sweep)["data"]
     unfinished = [*client.all_jobs(status="running", **of_sweep), *client.all_jobs(status="queued", **of_sweep)]
     finished = [job for job in newest if job["status"] in TERMINAL][:_RECENT_FINISHED]
-    # A job that ended between the two requests is in both.
+    # A job that ended between the two requests is in both answers.
     chosen = {job["id"]: job for job in [*unfinished, *finished]}
     return [chosen[job_id] for job_id in sorted(chosen, reverse=True)]
 

@@ -1,4 +1,4 @@
-"""The jobs that a removal affects, and the confirmation."""
+"""Finds the jobs that depend on something to delete, and asks for confirmation."""
 
 import sys
 from collections.abc import Callable
@@ -16,7 +16,7 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask, even if
 
 
 def find_jobs(client: Client, depends: Callable[[Json], bool]) -> list[str]:
-    """The ids of those of the newest 1,000 jobs that `depends` holds for, newest first."""
+    """The ids of the jobs, among the newest 1,000, for which `depends` is true, newest first."""
     return [job["id"] for job in islice(client.all_jobs(), NEWEST) if depends(job)]
 
 

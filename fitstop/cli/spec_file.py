@@ -11,7 +11,7 @@ from fitstop.spec_file import read_spec
 
 
 def read_assigned(file: Any, assignments: tuple[str, ...]) -> Json:
-    """The spec in an open file, or none, with what --set says. Raises click's usage error for what is no spec."""
+    """The spec in an open file (empty without one), with the values of --set. Raises click's usage error."""
     try:
         spec = read_spec(file.read(), Path(getattr(file, "name", "-")).name) if file is not None else {}
         return assign(spec, list(assignments))

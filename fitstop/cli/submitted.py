@@ -1,4 +1,4 @@
-"""What commands print of a job or a sweep that was submitted, and how they watch it to its end."""
+"""Prints a job or a sweep that was submitted, and watches it until it has finished."""
 
 import click
 
@@ -16,7 +16,7 @@ def print_submitted(ctx: click.Context, client: Client, document: Json, output: 
     if output == "table":
         click.echo(found)
     if watching:
-        # As JSON it is one document, as it is at the end. What happens meanwhile is for people.
+        # With -o json only the final document is printed to stdout, and what happens before it to stderr.
         status = watch_to_the_end(client, found, err=output == "json")
         if output == "json":
             document = client.sweep(found) if is_sweep(found) else client.job(found)
@@ -28,14 +28,14 @@ def print_submitted(ctx: click.Context, client: Client, document: Json, output: 
 
 
 def print_warnings(document: Json) -> Json:
-    """Print the warnings of an answer; the answer."""
+    """Print the warnings of an answer, and return it."""
     for warning in document.get("warnings") or []:
         hint(f"warning: {warning}")
     return document
 
 
 def watch_to_the_end(client: Client, found: str, *, err: bool = False) -> ExitCode:
-    """Watch a job or a sweep; Ctrl-C detaches. The status says how it ended; it is 0 for a detach."""
+    """Watch a job or a sweep until it has ended or Ctrl-C detaches. Return the exit status: 0 after a detach."""
     try:
         document = _watch(client, found, err=err)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Sweeps by a part of their id, its beginning or end, or by name."""
+"""Finds a sweep by its name, its id, or the beginning or end of its id."""
 
 from contextlib import suppress
 
@@ -13,10 +13,10 @@ _WHOLE_LENGTH = len(PREFIX) + 26
 
 
 def find_sweep_id(client: Client, text: str) -> str:
-    """The id that `text` means. A complete id is returned as it is; a part is searched in the newest 100 sweeps.
+    """The id of the sweep that `text` names. A complete id is returned; a part is searched in the newest 100 sweeps.
 
-    What is no part of an id is the name of a sweep. Raises NotFound where no sweep has it, and click's usage error
-    where several have.
+    If no id has that part, `text` is the name of a sweep. Raises NotFound if no sweep matches, and click's usage error
+    if several do.
     """
     if text.startswith(PREFIX) and len(text) == _WHOLE_LENGTH:
         return text
@@ -31,9 +31,9 @@ def find_sweep_id(client: Client, text: str) -> str:
 
 
 def find_job_or_sweep(client: Client, text: str) -> str:
-    """The id of the job that `text` means, else of the sweep; of the sweep first where it begins with `sweep_`.
+    """The id of the job that `text` names, else of the sweep; a text with `sweep_` is searched in the sweeps first.
 
-    Raises NotFound where there is neither, and click's usage error where there are several.
+    Raises NotFound if neither exists, and click's usage error if several match.
     """
     if is_sweep(text):
         with suppress(NotFound):

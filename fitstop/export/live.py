@@ -1,8 +1,8 @@
-"""Every job's log at an MLflow server, while the jobs run: `fitstop export mlflow --live`.
+"""Sends the log of every job to an MLflow server while the jobs run: `fitstop export mlflow --live`.
 
-It keeps nothing of its own. The server knows the last step of each run, which runs have ended, and since when the
-experiment exists: jobs that were unfinished then, or were posted later, are sent. So it may be killed at any moment,
-and the next one continues.
+It stores nothing. The server knows the last step of each run, which runs have ended, and when the experiment was
+created. Jobs that were unfinished then, or were posted later, are sent. So the process may be killed at any moment, and
+the next one continues.
 """
 
 import time
@@ -18,9 +18,9 @@ from fitstop.export.rows import RowReader
 
 LOOK_SECONDS = 2.0
 _MOST_PAUSE_SECONDS = 60.0
-# A key has 100 requests in a second, and a job that runs takes three.
+# A key may make 100 requests a second, and a running job needs three.
 _JOBS_PER_SECOND = 20
-# Jobs that do not run are looked at in turn.
+# Maximum jobs that do not run to check in each round.
 _MOST_IN_TURN = 20
 # By how much the clocks of two hosts may differ.
 _OVERLAP = timedelta(minutes=5)
@@ -28,7 +28,7 @@ _OVERLAP = timedelta(minutes=5)
 
 @dataclass
 class _Followed:
-    """A job that has a run, and the last epoch that was sent."""
+    """A job with a run in MLflow, and the last epoch that was sent."""
 
     run: Run
     rows: RowReader
@@ -36,7 +36,7 @@ class _Followed:
 
 
 class LiveExport:
-    """Sends what is new at each `look`. `report` gets a sentence about a job that cannot be sent."""
+    """Sends what is new at each `look`. `report` is called with a sentence about a job that cannot be sent."""
 
     def __init__(self, client: Client, server: MlflowServer, name: str, report: Callable[[str], None]) -> None:
         self._client = client
@@ -46,18 +46,18 @@ class LiveExport:
         self._experiment: Experiment | None = None
         self._since = datetime.now(UTC)
         self._settled: set[str] = set()
-        # The jobs whose end was not sent; those without a run have none yet.
+        # The jobs whose end was not sent; None for a job without a run in MLflow.
         self._unsettled: dict[str, _Followed | None] = {}
         self._refused: set[str] = set()
 
     def run(self) -> None:
-        """Look until a KeyboardInterrupt, also after failures of the service or of MLflow, then less often."""
+        """Call `look` again and again until a KeyboardInterrupt; less often while the service or MLflow fails."""
         pause, trouble = LOOK_SECONDS, ""
         while True:
             try:
                 jobs = self.look()
             except Exception as error:
-                # The edge of the process: whatever MLflow answers, the next look begins with what it has.
+                # The edge of the process: after any error, the next look starts from what MLflow has.
                 pause = min(2 * pause, _MOST_PAUSE_SECONDS)
                 said = str(error) if isinstance(error, ClientError) else repr(error)
                 if said != trouble:
@@ -70,9 +70,9 @@ class LiveExport:
             time.sleep(pause)
 
     def look(self) -> int:
-        """Send every new epoch, and the end of jobs that have finished. Returns the number of running jobs.
+        """Send every new epoch, and the end of jobs that have finished. Return the number of running jobs.
 
-        Raises ClientError where the service or MLflow does not answer, or refuses the key. Then look again.
+        Raises ClientError if the service or MLflow does not answer, or refuses the key. Then call it again.
         """
         if self._experiment is None:
             self._begin()
@@ -81,7 +81,7 @@ class LiveExport:
         self._find_new()
         for job in running.values():
             self._try(job)
-        for job_id in self._whose_turn(running):
+        for job_id in self._choose_others(running):
             self._look_at(job_id)
         return len(running)
 
@@ -103,8 +103,8 @@ class LiveExport:
             if job["id"] not in self._settled:
                 self._unsettled.setdefault(job["id"], None)
 
-    def _whose_turn(self, running: dict[str, Json]) -> list[str]:
-        """The jobs that no longer run, and some of those that have not run."""
+    def _choose_others(self, running: dict[str, Json]) -> list[str]:
+        """The jobs that no longer run, and in turn some of those that have not run yet."""
         ended = [job_id for job_id, followed in self._unsettled.items() if followed and job_id not in running]
         others = (job_id for job_id, followed in self._unsettled.items() if not followed and job_id not in running)
         turn = list(islice(others, _MOST_IN_TURN))
@@ -126,7 +126,7 @@ class LiveExport:
         del self._unsettled[job_id]
 
     def _try(self, job: Json) -> bool:
-        """Send what is new of a job; False where a request about it was refused. It is tried again at the next look."""
+        """Send what is new of a job; False if a request about it was refused. The next look tries again."""
         try:
             self._send(job)
         except (NotFound, Refused) as error:

@@ -1,7 +1,7 @@
-"""An MLflow server, by its REST API: one run for each job, found again by a tag.
+"""A client of an MLflow server's REST API: one run for each job, identified by a tag.
 
-The server knows the last step of each metric, and only later epochs are sent. So an export that is repeated, also after
-it was interrupted, sends each row once. Not by the package `mlflow`: it brings 30 others for six requests.
+The server knows the last step of each metric, and only later epochs are sent. So an export that is repeated or was
+interrupted sends each row once. The package `mlflow` is not used: it installs 30 others for six requests.
 """
 
 import json
@@ -24,33 +24,33 @@ _MOST_METRICS, _MOST_PARAMETERS, _MOST_TEXT = 1000, 100, 500
 _MOST_RUNS = 1000
 _API = "/api/2.0/mlflow"
 _STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
-# What the name of a metric, a parameter or a tag must not have; a slash makes a folder, which another name may be.
+# Characters that the name of a metric, parameter or tag must not have. A slash would create a folder.
 _NOT_IN_A_NAME = re.compile(r"[^\w.\- :]")
 
 
 @dataclass
 class Run:
-    """A job's run, and the last step that it has of each metric."""
+    """A job's run. `known`: the last step of each metric that MLflow has."""
 
     id: str
     known: dict[str, int] = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:
-        """The epoch up to which every metric is there."""
+        """The epoch up to which MLflow has every metric."""
         return min(self.known.values(), default=0)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment, and when it was made, in milliseconds since 1970."""
+    """An experiment. `created`: when it was created, in milliseconds since 1970."""
 
     id: str
     created: int
 
 
 class MlflowServer:
-    """A tracking server. MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD, go with each request."""
+    """A tracking server. Sends MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD, with each request."""
 
     def __init__(self, url: str, environment: Mapping[str, str] = os.environ) -> None:
         self._url = url.rstrip("/")
@@ -65,9 +65,9 @@ class MlflowServer:
         self._http.close()
 
     def export(self, job: Json, rows: Iterable[Row], experiment: str) -> tuple[str, int]:
-        """Bring a job's run up to date. Returns the run's id and the number of rows that were sent.
+        """Update a job's run, and return the run's id and the number of rows that were sent.
 
-        Raises Unreachable, and the errors of `fitstop.errors.Answered` with the server's own words.
+        Raises Unreachable, and subclasses of `fitstop.errors.Answered` with the server's own message.
         """
         run = self.open_run(job, self.open_experiment(experiment))
         self.send_parameters(run, job)
@@ -76,11 +76,11 @@ class MlflowServer:
         return run.id, sent
 
     def open_experiment(self, name: str) -> Experiment:
-        """The experiment of that name, made where there is none. Raises as `export` does."""
+        """The experiment of that name, which is created if there is none. Raises as `export` does."""
         found = self._find_experiment(name)
         if found is None:
             answer = self._send("POST", "/experiments/create", json={"name": name})
-            # Where it fails another export may have been quicker.
+            # If this failed, another export may have created it.
             found = self._find_experiment(name)
             if found is None:
                 raise _error(answer)
@@ -94,8 +94,8 @@ class MlflowServer:
         return Experiment(found["experiment_id"], int(found.get("creation_time", 0)))
 
     def find_ended_jobs(self, experiment: Experiment) -> set[str]:
-        """The ids of the jobs whose runs are complete: their end is sent last."""
-        # Of its attributes MLflow compares only the id with a list.
+        """The ids of the jobs whose runs have ended, and so are complete, since the end is sent last."""
+        # MLflow can compare only the id with a list, so this excludes one status.
         ended = "attributes.status != 'RUNNING'"
         asked: Json = {"experiment_ids": [experiment.id], "filter": ended, "max_results": _MOST_RUNS}
         found: set[str] = set()
@@ -107,20 +107,20 @@ class MlflowServer:
             asked["page_token"] = page["next_page_token"]
 
     def open_run(self, job: Json, experiment: Experiment) -> Run:
-        """The run of a job, made where there is none. Raises as `export` does."""
+        """The run of a job, which is created if there is none. Raises as `export` does."""
         document = self._run_of(job, experiment.id)
         metrics = document["data"].get("metrics", [])
         return Run(document["info"]["run_id"], {one["key"]: int(one["step"]) for one in metrics})
 
     def set_status(self, run: Run, job: Json) -> None:
-        """Say how the job stands. Raises as `export` does."""
+        """Send the job's status, and its end. Raises as `export` does."""
         ended = {"end_time": _milliseconds(job["finished_at"])} if job["finished_at"] else {}
         self._post("/runs/update", {"run_id": run.id, "status": _STATUS.get(job["status"], "RUNNING"), **ended})
 
     def _run_of(self, job: Json, experiment_id: str) -> Json:
         wanted = {"experiment_ids": [experiment_id], "filter": f"tags.`{TAG}` = '{job['id']}'", "max_results": 10}
         runs = sorted(self._post("/runs/search", wanted).get("runs", []), key=lambda one: str(one["info"]["run_id"]))
-        # An exporter that was killed while it made one, and the one after it, may both have made a run.
+        # An exporter that was killed, and the next one, may both have created a run.
         for one in runs[1:]:
             self._post("/runs/delete", {"run_id": one["info"]["run_id"]})
         if runs:
@@ -137,14 +137,14 @@ class MlflowServer:
         return made
 
     def send_parameters(self, run: Run, job: Json) -> None:
-        """Send the values of a job's spec. They never change, and the same ones may be sent again."""
+        """Send the values of a job's spec as parameters. They never change, so they may be sent again."""
         parameters = list(_parameters(job["spec"]))[:_MOST_PARAMETERS]
         self._post("/runs/log-batch", {"run_id": run.id, "params": parameters})
 
     def send(self, run: Run, rows: Iterable[Row]) -> int:
-        """Send what is later than the known step of each metric; returns the number of rows with something new.
+        """Send the steps of each metric that MLflow does not have; return the number of rows with something new.
 
-        A row is in one request, which the server takes as a whole. Raises as `export` does.
+        A row is in one request, which the server stores completely or not at all. Raises as `export` does.
         """
         metrics: list[Json] = []
         sent = 0

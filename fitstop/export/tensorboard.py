@@ -1,8 +1,7 @@
-"""TensorBoard's event files: one for training and one for validation, so that their curves are drawn over each other.
+"""Writes TensorBoard's event files: one for training and one for validation, so that both curves are in one chart.
 
-A job has one folder, and a file's name says which job it is of. So another export replaces the files, and TensorBoard
-shows each row once. Written with the record writer and the messages of the package `tensorboard`, which PyTorch uses
-too; it needs no TensorFlow.
+Each job has a folder, and the names of its files contain the job's id. So another export replaces the files, and
+TensorBoard shows each row once. The package `tensorboard`, which PyTorch also uses, needs no TensorFlow.
 """
 
 import math
@@ -21,9 +20,9 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def write_run(job: Json, rows: Iterable[Row], folder: Path) -> Path:
-    """Write the rows of a job below `folder`, whole or not at all, and return the folder of its run.
+    """Write the rows of a job below `folder`, completely or not at all, and return the folder of its run.
 
-    Raises ImportError where the package `tensorboard` is missing, OSError where a file cannot be written.
+    Raises ImportError if the package `tensorboard` is missing, and OSError if a file cannot be written.
     """
     run = folder / run_name(job)
     listed = list(rows)
@@ -35,13 +34,13 @@ def write_run(job: Json, rows: Iterable[Row], folder: Path) -> Path:
 
 
 def run_name(job: Json) -> str:
-    """The folder's name: that of the job, and the end of its id, since names are not unique."""
+    """The folder's name: the job's name and the end of its id, since names are not unique."""
     name = _NOT_IN_A_NAME.sub("-", job["name"]).strip("-.")[:64]
     return f"{name or 'job'}-{job['id'][-6:]}"
 
 
 def _only(row: Row, *, is_validation: bool) -> Row:
-    """The row with its values of one kind, without the prefix that tells them apart."""
+    """The row with only its training or only its validation values, without the prefix `val_`."""
     values = row.values.items()
     kept = {
         name.removeprefix(_VALIDATION): one for name, one in values if name.startswith(_VALIDATION) == is_validation

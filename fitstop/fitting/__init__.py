@@ -1,6 +1,6 @@
-"""`fitstop.fit`:
+"""`fitstop.fit` turns a call of `model.fit` into a job.
 
-a call of `model.fit` becomes a job. The rule of this folder: it imports neither Keras nor TensorFlow. It works on the
-objects that it is given, by their public methods and by the names of their classes. numpy is imported when there are
-arrays, not before. What cannot be sent is collected, and one CannotSend names all of it.
+The rule of this folder: it imports neither Keras nor TensorFlow, and uses the given objects by their public methods and
+the names of their classes. It imports numpy only when there are arrays. Everything that cannot be sent is collected,
+and one CannotSend names all of it.
 """

@@ -1,4 +1,4 @@
-"""The data arguments of `model.fit`: x, y, sample weights and a validation part, as named arrays."""
+"""Reads the data arguments of `model.fit` (x, y, sample weights, validation data) as named arrays."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _NO_VALIDATION = "there is no validation data; give validation_data=(x, y) or va
 
 @dataclass(frozen=True)
 class Rows:
-    """One part of the data: inputs by name, targets, and sample weights where there are some."""
+    """The training or the validation rows: inputs by name, targets, and sample weights if there are any."""
 
     inputs: Mapping[str, "Array"]
     target: "Array"
@@ -28,7 +28,7 @@ class Rows:
         return len(self.target)
 
     def part(self, start: int, end: int) -> "Rows":
-        """Some of the rows, as views of the same memory."""
+        """The rows from `start` to `end - 1`, as views of the same memory."""
         inputs = {name: one[start:end] for name, one in self.inputs.items()}
         weights = None if self.weights is None else self.weights[start:end]
         return Rows(inputs, self.target[start:end], weights)
@@ -41,7 +41,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class FitData:
-    """The arguments of `fit` that are data, as they were given."""
+    """The data arguments of `fit`, as they were passed."""
 
     x: Any
     y: Any
@@ -53,7 +53,7 @@ class FitData:
 
 
 def read_arrays(data: FitData, problems: Problems) -> dict[str, "Array"]:
-    """The arrays of both parts by their names in a dataset; empty where something cannot be sent."""
+    """The arrays of both parts by their names in a dataset; empty if something cannot be sent."""
     training = _rows(data.x, data.y, data.sample_weight, data.input_names, problems)
     if training is None:
         return {}
@@ -96,7 +96,7 @@ def _validation(data: FitData, problems: Problems) -> Rows | None:
 
 
 def _split(rows: Rows, fraction: float, problems: Problems) -> tuple[Rows, Rows | None]:
-    """The last rows are the validation part, as in Keras."""
+    """Split off the last rows for validation, as Keras does."""
     cut = int(len(rows) * (1 - fraction))
     if not 0 < cut < len(rows):
         problems.add(_NO_VALIDATION if not fraction else f"validation_split={fraction} leaves a part without rows")
@@ -121,7 +121,7 @@ def _rows(  # noqa: PLR0913, PLR0917  the three arrays of a part, and how to rea
 
 
 def _inputs(x: Any, names: Sequence[str], problems: Problems, where: str) -> list[tuple[str, Any]]:
-    """Each input by its name: `x` for the only one, else the model's own names."""
+    """Each input with its name: `x` if there is only one, else the model's own names."""
     if len(names) == 1:
         only = next(iter(x.values())) if isinstance(x, dict) and len(x) == 1 else x
         return [(_ONLY_INPUT, only)]
@@ -137,7 +137,7 @@ def _inputs(x: Any, names: Sequence[str], problems: Problems, where: str) -> lis
 
 
 def _array(value: Any, name: str, problems: Problems) -> "Array | None":
-    """The value as an array without copying it; None where it is none."""
+    """The value as an array, without a copy; None, with a problem, if it is not an array of numbers."""
     import numpy as np
 
     is_data = hasattr(value, "__array__") or isinstance(value, list | tuple)
@@ -156,7 +156,7 @@ def _array(value: Any, name: str, problems: Problems) -> "Array | None":
 
 
 def _with_class_weight(rows: Rows, data: FitData, problems: Problems) -> Rows:
-    """The weights of the classes as weights of the rows, as Keras computes them."""
+    """Turn class weights into sample weights, as Keras does."""
     if data.class_weight is None:
         return rows
     import numpy as np

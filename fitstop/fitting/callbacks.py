@@ -1,4 +1,4 @@
-"""Keras's callback objects as the callbacks of a job's spec. A callback that is not given is null there."""
+"""Translates Keras's callbacks into the `callbacks` of a job's spec. A callback that is not passed becomes null."""
 
 import re
 import string
@@ -11,7 +11,7 @@ from fitstop.fitting.compiled import is_of_keras
 from fitstop.fitting.problems import Problems
 from fitstop.metric_names import Names
 
-# These do nothing that a job does not do by itself.
+# A job does by itself what these callbacks do.
 _IDLE = frozenset({"History", "ProgbarLogger", "TerminateOnNaN"})
 _KNOWN = ("ModelCheckpoint", "ReduceLROnPlateau", "EarlyStopping", "CSVLogger")
 _ENDINGS = (".weights.h5", ".keras", ".h5", ".hdf5")
@@ -19,7 +19,7 @@ _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 def read_callbacks(callbacks: Sequence[Any] | Any, names: Names, problems: Problems) -> Json:
-    """The spec's `callbacks`. Without a ModelCheckpoint only the best model is kept, for `run.best_model()`."""
+    """The spec's `callbacks`. Without a ModelCheckpoint only the best model is saved, for `run.best_model()`."""
     given: dict[str, Any] = {}
     for one in _flat(callbacks):
         kind = type(one).__name__
@@ -35,7 +35,7 @@ def read_callbacks(callbacks: Sequence[Any] | Any, names: Names, problems: Probl
     stopping, checkpoint = given.get("EarlyStopping"), given.get("ModelCheckpoint")
     reduce_lr, logger = given.get("ReduceLROnPlateau"), given.get("CSVLogger")
     return {
-        "model_checkpoint": reader.checkpoint(checkpoint) if checkpoint else reader.best_alone(stopping),
+        "model_checkpoint": reader.checkpoint(checkpoint) if checkpoint else reader.best_only(stopping),
         "reduce_lr_on_plateau": reader.reduce_lr(reduce_lr) if reduce_lr else None,
         "early_stopping": reader.early_stopping(stopping) if stopping else None,
         "csv_logger": reader.csv_logger(logger) if logger else None,
@@ -49,7 +49,7 @@ def _flat(callbacks: Sequence[Any] | Any) -> Iterable[Any]:
 
 
 class _Reader:
-    """Reads one callback of each kind, by the attributes in which Keras keeps its arguments."""
+    """Reads one callback of each kind, by the attributes in which Keras stores its arguments."""
 
     def __init__(self, names: Names, problems: Problems) -> None:
         self._names = names
@@ -60,9 +60,9 @@ class _Reader:
             self._problems.add(f"EarlyStopping was given baseline={one.baseline!r}")
         return {
             **self._read_monitor(one),
-            # Keras changes the sign for what is better when it is smaller.
+            # Keras makes it negative if a smaller value is better.
             "min_delta": abs(one.min_delta),
-            # Keras stops after one epoch without improvement with 0 as with 1.
+            # In Keras, 0 means the same as 1: stop after one epoch without improvement.
             "patience": max(1, int(one.patience)),
             "start_from_epoch": int(one.start_from_epoch),
         }
@@ -92,8 +92,8 @@ class _Reader:
             **({} if has_fields else {"keep": 1}),
         }
 
-    def best_alone(self, stopping: Any | None) -> Json:
-        """The best model by what early stopping monitors, or by the validation loss."""
+    def best_only(self, stopping: Any | None) -> Json:
+        """Save only the best model, by the monitor of early stopping, else by the validation loss."""
         monitored = {"monitor": "val_loss", "mode": "auto"} if stopping is None else self._read_monitor(stopping)
         return {**monitored, "save_best_only": True, "keep": 1}
 

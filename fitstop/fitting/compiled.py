@@ -1,4 +1,4 @@
-"""The optimizer, the loss and the metrics that a model was compiled with, as the spec's fields."""
+"""Translates the optimizer, the loss and the metrics of a compiled model into fields of the spec."""
 
 import inspect
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from fitstop.client import Json
 from fitstop.fitting.problems import Problems
-from fitstop.metric_names import Names, meant_metric
+from fitstop.metric_names import Names, equivalent_metric
 
 OPTIMIZERS = frozenset({"adam", "adamw", "nadam", "adamax", "sgd", "rmsprop", "adagrad", "adadelta", "lion"})
 LOSSES = frozenset(
@@ -27,7 +27,7 @@ _SHORT_LOSSES = {
     "bce": "binary_crossentropy",
     "logcosh": "log_cosh",
 }
-# The defaults of what a loss may be given; what else differs from Keras's default cannot be sent.
+# The arguments of a loss that can be sent, with their defaults. Other arguments must have Keras's default.
 _LOSS_ARGUMENTS = {"from_logits": False, "label_smoothing": 0.0, "gamma": 2.0, "alpha": 0.25, "delta": 1.0}
 _LOSS_FIXED = {"reduction": "sum_over_batch_size", "axis": -1}
 _OPTIMIZER_ARGUMENTS = frozenset(
@@ -36,7 +36,7 @@ _OPTIMIZER_ARGUMENTS = frozenset(
         "initial_accumulator_value", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm",
     }
 )  # fmt: skip
-# What a metric's configuration holds where it computes what Fitstop's does.
+# The configuration with which a metric of Keras computes the same as Fitstop's.
 _METRIC_FIXED: dict[str, dict[str, Any]] = {
     "accuracy": {"threshold": 0.5},
     "auc": {"num_thresholds": 200, "curve": "ROC", "summation_method": "interpolation"},
@@ -49,14 +49,14 @@ _OF_EVERY_OBJECT = frozenset({"name", "dtype", "fn"})
 
 @dataclass(frozen=True)
 class Compiled:
-    """The part of `hyperparameters` that the compiled model decides, and the names of its metrics."""
+    """The `hyperparameters` that the compiled model decides, and the names of its metrics."""
 
     hyperparameters: Json = field(default_factory=dict)
     names: Names = field(default_factory=lambda: Names({"loss": "loss"}))
 
 
 def read_compiled(model: Any, problems: Problems) -> Compiled:
-    """What the model was compiled with. What cannot be sent goes to `problems`."""
+    """Read what the model was compiled with. What cannot be sent is added to `problems`."""
     config = model.get_compile_config() if getattr(model, "compiled", False) else None
     if not config:
         problems.add("the model is not compiled; call model.compile() first")
@@ -78,7 +78,7 @@ def read_compiled(model: Any, problems: Problems) -> Compiled:
 
 
 def _optimizer(optimizer: Any, problems: Problems) -> tuple[str | Json, float | None]:
-    # Mixed precision wraps the optimizer that the user gave.
+    # Mixed precision wraps the user's optimizer.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     name = type(optimizer).__name__
     if name.lower() not in OPTIMIZERS or not is_of_keras(type(optimizer).__module__):
@@ -102,7 +102,7 @@ def _optimizer(optimizer: Any, problems: Problems) -> tuple[str | Json, float | 
 
 
 def short_float(value: float) -> float:
-    """The shortest number that is the same 32-bit float: 0.001 for 0.0010000000474974513."""
+    """The shortest decimal with the same float32 value: 0.001 for 0.0010000000474974513."""
     wanted = struct.pack("f", value)
     shorter = (float(f"{value:.{digits}g}") for digits in range(1, 10))
     return next((one for one in shorter if struct.pack("f", one) == wanted), value)
@@ -133,7 +133,7 @@ def _metrics(metrics: Any, problems: Problems) -> Names:
     pairs = {"loss": "loss"}
     for metric in _flat(metrics):
         name, config, is_own = _named(metric)
-        known = None if is_own else meant_metric(name)
+        known = None if is_own else equivalent_metric(name)
         if known is None:
             problems.add(f"the metric {name} is not available in Fitstop: accuracy, precision, recall, AUC, F1Score, …")
             continue
@@ -146,7 +146,7 @@ def _metrics(metrics: Any, problems: Problems) -> Names:
 
 
 def _flat(metrics: Any) -> Iterable[Any]:
-    """The metrics of a model with one output, whatever form they were given in."""
+    """Yield the metrics of a model with one output, in whatever structure they were passed."""
     if metrics is None:
         return
     if _is_object(metrics) or isinstance(metrics, str):

@@ -23,7 +23,7 @@ _WITHOUT_EQUIVALENT: dict[str, tuple[Any, ...]] = {
     "validation_batch_size": (None,),
     "validation_freq": (1,),
 }
-# Of a dataset's or weights' name: the kind in front, and this much of its sha256.
+# The id of a dataset or of weights is its kind and this number of digits of its SHA-256.
 _DIGITS = 40
 _NOT_THERE_YET = {"unknown_dataset"}
 _CONFLICT = 409
@@ -51,12 +51,14 @@ def fit(  # noqa: PLR0913  the arguments of Keras's fit
     wait: bool = True,
     **others: Any,
 ) -> Run:
-    """Train a compiled Keras model as a job, with the arguments of `model.fit`, and wait for it; the job's Run.
+    """Train a compiled Keras model as a job, with the arguments of `model.fit`. Wait for it, and return its Run.
 
-    The model starts from its own weights and is not changed: `run.best_model()` is the trained one. `budget`, `seed`
-    and `devices` are those of a job, `client` or `url` names the service; `verbose=0` shows nothing. Raises CannotSend
-    with everything that cannot be sent; Refused with everything that the service refuses, and for more devices than any
-    of its workers has; and the errors of `Run.wait`.
+    Training starts from the model's own weights. The model itself does not change: `run.best_model()` is the trained
+    one. `budget`, `seed` and `devices` are those of a job; `client` or `url` selects the service; `verbose=0` shows
+    nothing; with `wait=False` this returns at once.
+
+    Raises CannotSend, which names everything that cannot be sent; Refused, which names everything that the service
+    refuses, also if no worker has enough devices; and what `Run.wait` raises.
     """
     data = FitData(x, y, validation_data, validation_split, sample_weight, class_weight)
     asked = {"seed": seed, "devices": None if devices == 1 else devices}
@@ -68,7 +70,7 @@ def fit(  # noqa: PLR0913  the arguments of Keras's fit
 
 
 class _Job:
-    """One call, read as a whole before anything is sent."""
+    """The job of one call. All arguments are read before anything is sent."""
 
     def __init__(  # noqa: PLR0913, PLR0917  the parts of a call
         self, model: Any, data: FitData, callbacks: Any, own: Json, hyperparameters: Json, others: Mapping[str, Any]
@@ -88,13 +90,13 @@ class _Job:
             "metadata": compiled.names.as_metadata(),
         }
         problems.stop()
-        # With the arrays: who has some has numpy.
+        # Imported only now: a user with arrays has numpy.
         from fitstop.fitting.npz import ArraysUpload
 
         self._arrays = ArraysUpload(arrays)
 
     def send(self, client: Client) -> Run:
-        """Upload what the service does not have yet, and submit the job."""
+        """Upload what the service does not have yet, submit the job, and return its Run."""
         wanted = f"arrays-{self._arrays.sha256[:_DIGITS]}"
         _check(client, {**self._spec, "dataset": {"kind": "arrays", "id": wanted}})
         _check_devices(client, self._spec["hyperparameters"].get("devices", 1))
@@ -128,7 +130,7 @@ def _check(client: Client, spec: Json) -> None:
 
 
 def _check_devices(client: Client, devices: int) -> None:
-    """Raise Refused where workers are there, and none of them has as many devices: the job would wait for another."""
+    """Raise Refused if there are workers and none has enough devices, because the job would wait for another one."""
     alive = [one for one in client.workers()["data"] if one["status"] != "lost"] if devices > 1 else []
     most = max((max(one["slot_devices"], one.get("most_devices", 1)) for one in alive), default=devices)
     if devices > most:
@@ -139,7 +141,7 @@ def _check_devices(client: Client, devices: int) -> None:
 
 
 def _put(client: Client, wanted: str, find: Callable[[str], Json], put: Callable[[str], Json]) -> str:
-    """Upload what is not there yet; the id that it has. Where another project has that id, one of this key's own."""
+    """Upload what the service does not have yet, and return its id. If another project has that id, use another."""
     owner = hashlib.sha256(f"{client.connection.url} {client.connection.api_key}".encode()).hexdigest()
     for name in (wanted, f"{wanted}-{owner[:8]}"):
         if _is_there(find, name):

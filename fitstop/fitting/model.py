@@ -1,4 +1,4 @@
-"""The user's model: its configuration, and its weights in a file."""
+"""Reads the user's model: its configuration, and its weights as a file."""
 
 import hashlib
 import json
@@ -13,25 +13,25 @@ from fitstop.fitting.compiled import is_of_keras
 from fitstop.fitting.problems import Problems
 
 _MODELS = frozenset({"Functional", "Sequential"})
-# What `to_json` writes that the service does not read.
+# Fields of `to_json` that the service does not read.
 _DROPPED = ("compile_config", "build_config")
 
 
 def build_model(model: Any, x: Any) -> None:
-    """Give a model without an input its shape, as `model.fit` does at its first batch; its weights are drawn now."""
+    """Build a model that has no input shape yet, as `model.fit` does at the first batch. This draws its weights."""
     shape = getattr(x, "shape", None)
     if not getattr(model, "built", True) and shape is not None:
         model.build((None, *shape[1:]))
 
 
 def input_names(model: Any) -> Sequence[str]:
-    """The names of the model's inputs; one name where they are not known."""
+    """The names of the model's inputs; `x` if there is only one, or they are unknown."""
     inputs = getattr(model, "inputs", None) or []
     return [str(one.name) for one in inputs] if len(inputs) > 1 else ["x"]
 
 
 def read_model(model: Any, problems: Problems) -> Json:
-    """The model as JSON. What cannot be sent goes to `problems`, by the name of its layer; then it is empty."""
+    """The model's configuration; empty if the model cannot be sent, with the reasons in `problems`."""
     kind = type(model).__name__
     if kind not in _MODELS or not is_of_keras(type(model).__module__):
         problems.add(f"the model is of the class {kind}, expected a Sequential or functional model of Keras 3")
@@ -48,7 +48,7 @@ def read_model(model: Any, problems: Problems) -> Json:
 
 
 def _refused_layers(model: Any) -> Iterator[str]:
-    """A sentence for each layer that is not Keras's own, or that holds code; also in models inside the model."""
+    """Yield a sentence for each layer that is not Keras's own, or that contains code; also in nested models."""
     for layer in model.layers:
         kind, module = type(layer).__name__, type(layer).__module__
         if not is_of_keras(module):
@@ -67,7 +67,7 @@ def _is_own_function(value: Any) -> bool:
 
 
 def _foreign(config: Any) -> Iterator[str]:
-    """A sentence for each class or function in the configuration that is not Keras's."""
+    """Yield a sentence for each class or function in the configuration that is not Keras's."""
     waiting = [config]
     while waiting:
         value = waiting.pop()
@@ -84,7 +84,7 @@ def _foreign(config: Any) -> Iterator[str]:
 
 @contextmanager
 def saved_weights(model: Any) -> Iterator[tuple[Path, str]]:
-    """The model's weights in a temporary file, and its SHA-256: that of the same weights is the same."""
+    """Save the model's weights to a temporary file; its path and SHA-256, which is the same for the same weights."""
     with tempfile.TemporaryDirectory(prefix="fitstop-") as folder:
         path = Path(folder) / "model.weights.h5"
         model.save_weights(path)

@@ -1,4 +1,4 @@
-"""Arrays as an `.npz` file that is made while it is sent: no copy of it is ever in memory or on a disk."""
+"""Sends arrays as an `.npz` file that is created while it is sent, without a copy in memory or on a disk."""
 
 import hashlib
 import io
@@ -15,14 +15,14 @@ from fitstop.upload import count_sent
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BLOCK_BYTES = 4 * 1024**2
-# The same arrays always make the same bytes: no times are in them.
+# A fixed date, so that the same arrays always give the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class ArraysUpload:
-    """What a dataset of arrays is uploaded as. The arrays are read twice, in blocks, and may be memory-mapped.
+    """The upload of a dataset of arrays. The arrays are read twice, in blocks, and may be memory-mapped.
 
-    Floats of 64 bits are sent as 32 bits: Keras computes with those.
+    float64 is sent as float32, with which Keras computes.
     """
 
     name = "arrays.npz"
@@ -70,7 +70,7 @@ class ArraysUpload:
 
 
 class _Sink(io.RawIOBase):
-    """Where zipfile writes to; it cannot seek, so each entry is followed by its checksum."""
+    """The file that zipfile writes to. It cannot seek, so zipfile writes each checksum after its entry."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []
@@ -83,19 +83,19 @@ class _Sink(io.RawIOBase):
         return len(self._written[-1])
 
     def take(self) -> list[bytes]:
-        """What was written since the last time."""
+        """What was written since the last call."""
         written, self._written = self._written, []
         return written
 
 
 def sent_dtype(array: Array) -> np.dtype[Any]:
-    """The type that an array is sent as."""
+    """The dtype that an array is sent as."""
     is_wide = array.dtype.kind == "f" and array.dtype.itemsize > 4
     return np.dtype(np.float32) if is_wide else array.dtype.newbyteorder("<")
 
 
 def _blocks(array: Array) -> Iterator[bytes]:
-    """A `.npy` file: the header, then the numbers in C order."""
+    """Yield the bytes of a `.npy` file: the header, then the numbers in C order."""
     dtype, header = sent_dtype(array), io.BytesIO()
     described = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": array.shape}
     npy.write_array_header_1_0(header, described)

@@ -1,4 +1,4 @@
-"""One process of the local stack: started in a session of its own, watched, restarted with back-off, ended."""
+"""One process of the local stack: starts it in its own session, watches it, restarts it with back-off, ends it."""
 
 import os
 import shutil
@@ -15,23 +15,23 @@ from fitstop.local import tether
 QUICK_DEATH_SECONDS = 30.0
 MOST_QUICK_DEATHS = 5
 LONGEST_BACKOFF_SECONDS = 30.0
-# Of one log; as much again is kept of what was in it before.
+# Maximum size of a log; the same amount of the log before it is kept.
 MOST_LOG_BYTES = 32 * 1024**2
 
 Report = Callable[[str], None]
 
 
 def rotate_log(log: Path, most_bytes: int = MOST_LOG_BYTES) -> None:
-    """Move what a log holds to `<name>.1` when it has grown too long.
+    """Move the content of a log that is too large to `<name>.1`.
 
-    It is copied and cut, since its process has it open; a line that is written in between can be lost.
+    It is copied and truncated, because its process has it open. A line that is written in between can be lost.
     """
     try:
         if log.stat().st_size > most_bytes:
             shutil.copyfile(log, log.with_name(f"{log.name}.1"))
             os.truncate(log, 0)
     except OSError:
-        return  # a full disk ends no component
+        return  # a full disk must not end a component
 
 
 class GaveUp(Exception):
@@ -81,7 +81,7 @@ class Component:
         return self.may_finish and self._process is not None and self._process.poll() == 0
 
     def start(self) -> None:
-        """Start the command. Its own session keeps a Ctrl-C in the terminal from reaching it: its order is ours."""
+        """Start the command in its own session, so that Ctrl-C in the terminal does not end it before its turn."""
         tethered = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *self.command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -1,8 +1,8 @@
-"""One `fitstop up` for each data folder: a kernel lock, or a file where the filesystem has no locks.
+"""Ensures that only one `fitstop up` uses a data folder: by a kernel lock, or a file if the filesystem has no locks.
 
-The file `.lock` names the process that holds the folder: host, process id, and the moment when that process started,
-since process ids are used again. Network and FUSE filesystems may refuse flock (ENOLCK, EOPNOTSUPP). There the file
-`.lock.owner` does, and is the lock.
+The file `.lock` names the process that uses the folder: host, process id, and the time when the process started, since
+process ids are used again. Network and FUSE filesystems may refuse flock (ENOLCK, EOPNOTSUPP). Then the file
+`.lock.owner` names the process, and its existence is the lock.
 """
 
 import fcntl
@@ -31,12 +31,12 @@ class Holder:
 
     @property
     def is_alive(self) -> bool:
-        """Whether that very process runs on this machine."""
+        """Whether the same process still runs on this machine."""
         return self.is_here and _start_time(self.pid) == self.started
 
 
 def find_holder(data: Path) -> Holder | None:
-    """The `fitstop up` that holds a folder, as far as known; None where none does, or it has ended."""
+    """The `fitstop up` that uses a folder, as far as known; None if there is none, or it has ended."""
     for name in (".lock.owner", ".lock"):
         found = _holder(data / name)
         if not isinstance(found.get("pid"), int):
@@ -48,7 +48,7 @@ def find_holder(data: Path) -> Holder | None:
 
 
 class DataLock:
-    """Holds `data` from `take` to `release`."""
+    """Locks `data` from `take` to `release`."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
@@ -56,7 +56,7 @@ class DataLock:
         self._owner: Path | None = None
 
     def take(self) -> None:
-        """Hold the folder. Raises StackError where another `up` holds it."""
+        """Lock the folder. Raises StackError if another `up` uses it."""
         self._file = (self._data / ".lock").open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,7 +76,7 @@ class DataLock:
         self._file.flush()
 
     def release(self) -> None:
-        """Release the folder; does nothing if it is not held."""
+        """Unlock the folder. Does nothing if it is not locked."""
         if self._owner is not None:
             self._owner.unlink(missing_ok=True)
             self._owner = None
@@ -115,7 +115,7 @@ def _remove_if_stale(owner: Path) -> None:
 
 
 def _start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since the boot; empty where there is no /proc. None if it has ended."""
+    """When a process started, in clock ticks since the boot; empty without /proc. None if it has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

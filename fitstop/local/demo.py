@@ -1,4 +1,4 @@
-"""A job from start to finish, the article's or one on images: upload the data, submit, watch, print the summary."""
+"""Runs an example job from start to finish: uploads the data, submits, watches, and prints a summary."""
 
 import hashlib
 import os
@@ -48,7 +48,7 @@ def find_images(folder: Path) -> DemoData:
 
 
 def dataset_id_of(path: Path) -> str:
-    """A dataset id for a file: the wine's if it has a column `quality`, else one made from its name."""
+    """A dataset id for a file: that of the wine data if it has a column `quality`, else one from the file's name."""
     with path.open("rb") as file:
         columns = [cell.strip(b'" \r\n') for cell in file.readline(64 * 1024).split(b",")]
     if b"quality" in columns:
@@ -57,7 +57,7 @@ def dataset_id_of(path: Path) -> str:
 
 
 def upload(client: Client, data: DemoData) -> Json:
-    """Upload the data. If the id is taken by other bytes, append the first eight digits of the sha256."""
+    """Upload the data. If the id has other data, append the first eight digits of the SHA-256 to it."""
     try:
         return client.put_dataset(data.dataset_id, data.path)
     except Refused as error:
@@ -70,9 +70,9 @@ def upload(client: Client, data: DemoData) -> Json:
 
 
 def spec_for(dataset: Json) -> Json:
-    """The job for the data: of a table the article's where it has a `quality`, else one that predicts the last column.
+    """The spec for the data. For a table: the article's if it has a column `quality`, else it predicts the last column.
 
-    Everything else is the default; for images that is a convolutional network.
+    Everything else has its default, which for images is a convolutional network.
     """
     if dataset.get("kind") == "images":
         return {"name": dataset["id"], "dataset": {"id": dataset["id"]}}

@@ -6,9 +6,9 @@ DIGITS_ID = "digits"
 
 
 def write_digits(folder: Path) -> Path:
-    """The 1,797 grey images of 8 x 8 pixels as `digits/<class>/<number>.png` in `folder`.
+    """Write the 1,797 grey images of 8 x 8 pixels to `folder`, as `digits/<class>/<number>.png`; return that folder.
 
-    Raises ImportError where scikit-learn or Pillow is not installed.
+    Raises ImportError if scikit-learn or Pillow is not installed.
     """
     from PIL import Image
     from sklearn.datasets import load_digits
@@ -18,6 +18,6 @@ def write_digits(folder: Path) -> Path:
     for number, (pixels, label) in enumerate(zip(data.images, data.target, strict=True)):
         path = top / str(label) / f"{number:04}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        # From 0 to 16 each.
+        # The pixels are from 0 to 16.
         Image.fromarray((pixels * (255 / 16)).astype("uint8")).save(path)
     return top

@@ -1,7 +1,7 @@
-"""The checks of `fitstop doctor`: whether this machine can run jobs. Each check returns one Finding.
+"""The checks of `fitstop doctor`: whether this machine can run jobs. Each check returns one Finding, or several.
 
-Checks that need NVIDIA's library or TensorFlow are `worker.machine.doctor`'s, and those of a bucket
-`shared.store.trial`'s: processes of the service.
+Checks that need NVIDIA's library or TensorFlow are in `worker.machine.doctor`, and those of a bucket in
+`shared.store.trial`. They run as processes of the service.
 """
 
 import errno
@@ -35,7 +35,7 @@ _PROBE_BYTES = 16 * 1024**2
 _SLOW_SECONDS = 0.1
 _LEAST_SHM_BYTES = 16 * 1024**2
 _MOST_CLOCK_SECONDS = 2.0
-# Longer than the trial inside (worker.machine.trial).
+# Longer than the limit of the training test in it (worker.machine.trial).
 _DEVICE_SECONDS = 2000
 _BUCKET_SECONDS = 900
 _REDIS_PORT = 6379
@@ -55,26 +55,26 @@ class Finding:
         return asdict(self)
 
 
-def look_at_all(volume: str, data: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """Every check, quick ones first. The GPU checks may take minutes on a GPU that compiles its own kernels."""
-    yield look_at_provider(environment)
-    yield from look_at_service(data)
+def run_checks(volume: str, data: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Run every check, the quick ones first. On a GPU whose driver must compile, the last checks take minutes."""
+    yield check_provider(environment)
+    yield from check_service(data)
     if "://" in volume:
-        yield from look_at_bucket(volume)
-        # What jobs read and write is there, behind the bucket.
-        yield replace(look_at_volume(data), name="disk")
+        yield from check_bucket(volume)
+        # The disk with the copies of the bucket's files, which jobs read and write.
+        yield replace(check_volume(data), name="disk")
     else:
-        yield look_at_volume(Path(volume))
-        yield look_at_place(Path(volume), environment)
-    yield from look_at_redis(environment.get("FITSTOP_REDIS_URL", ""))
-    yield look_at_shared_memory()
-    yield from look_at_device()
+        yield check_volume(Path(volume))
+        yield check_place(Path(volume), environment)
+    yield from check_redis(environment.get("FITSTOP_REDIS_URL", ""))
+    yield check_shared_memory()
+    yield from check_device()
 
 
 # The machine
 
 
-def look_at_provider(environment: Mapping[str, str] = os.environ) -> Finding:
+def check_provider(environment: Mapping[str, str] = os.environ) -> Finding:
     """The provider of this machine, and the address to open."""
     port = environment.get("FITSTOP_PORT") or environment.get("PORT") or str(DEFAULT_PORT)
     pod = environment.get("RUNPOD_POD_ID")
@@ -105,9 +105,9 @@ def _is_container() -> bool:
 
 
 def is_container(mounts: str, *, is_marked: bool) -> bool:
-    """By `/proc/self/mountinfo`: a root in layers, or a mark where the root is no disk of its own.
+    """Whether `/proc/self/mountinfo` shows a container: an overlay root, or a marker file and a root that is no disk.
 
-    A small VM that was made from an image carries the mark too.
+    The marker alone is not enough, because a small VM that was made from an image has it, too.
     """
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
@@ -118,8 +118,8 @@ def is_container(mounts: str, *, is_marked: bool) -> bool:
     return is_marked
 
 
-def look_at_service(data: Path) -> Iterator[Finding]:
-    """Whether the service that `fitstop up` runs on this folder would run a job; nothing where none answers."""
+def check_service(data: Path) -> Iterator[Finding]:
+    """Whether the service that `fitstop up` runs on this folder is ready for jobs; nothing if none answers."""
     stack = read_cli_json(data)
     if stack is None:
         return
@@ -135,8 +135,8 @@ def look_at_service(data: Path) -> Iterator[Finding]:
         yield Finding("service", "ok", f"{stack.url} is ready for jobs")
 
 
-def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
-    """Shared memory, of which Docker gives 64 MB."""
+def check_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
+    """Whether enough shared memory is free; Docker's default is 64 MB."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -151,7 +151,7 @@ def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: 
 # The volume
 
 
-def look_at_volume(volume: Path) -> Finding:
+def check_volume(volume: Path) -> Finding:
     """Whether the service can write there, how fast, and how much space is free."""
     folder = _nearest(volume)
     try:
@@ -229,8 +229,8 @@ def _unwritable(folder: Path, error: OSError) -> Finding:
     return Finding("volume", "problem", f"{folder} cannot be written: {error.strerror}", fix)
 
 
-def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Finding:
-    """Whether the volume outlives the container."""
+def check_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Finding:
+    """Whether the volume stays when the container is removed."""
     if not _is_container() and not environment.get("RUNPOD_POD_ID"):
         return Finding("volume's place", "ok", "this machine's own filesystem or a mount")
     folder = _nearest(volume)
@@ -243,14 +243,14 @@ def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> 
 # Redis
 
 
-# By how Redis's own error begins.
+# The fix by the beginning of Redis's own error.
 _FIX_OF_ANSWER = {
     ("NOPERM",): "give Redis's user the rights that docker/entrypoint gives it (ACL SETUSER)",
     ("NOAUTH", "WRONGPASS"): "fix the password in FITSTOP_REDIS_URL; it must match Redis's `requirepass`",
 }
 
 
-def look_at_redis(url: str) -> list[Finding]:
+def check_redis(url: str) -> list[Finding]:
     """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
     if url == NONE:
         detail = "no Redis configured; workers check the volume every FITSTOP_SWEEP_SECONDS"
@@ -324,7 +324,7 @@ def _encrypt(plain: socket.socket, url: str) -> ssl.SSLSocket:
 
 
 def _clock(ahead_seconds: float | None) -> Finding:
-    """Nothing is decided by two machines' clocks; a wrong one shows wrong times and refuses good certificates."""
+    """The finding about the clock. No decision compares two clocks, but a wrong one breaks times and certificates."""
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     if time.gmtime().tm_year < 2026:
         return Finding("clock", "problem", now, "set the clock; TLS refuses every certificate")
@@ -340,8 +340,8 @@ def _clock(ahead_seconds: float | None) -> Finding:
 # The device
 
 
-def look_at_device() -> list[Finding]:
-    """The findings of `worker.machine.doctor`: a process of its own, because it needs the worker's libraries."""
+def check_device() -> list[Finding]:
+    """The findings of `worker.machine.doctor`, which is a separate process because it needs the worker's libraries."""
     try:
         done = run_service("worker.machine.doctor", seconds=_DEVICE_SECONDS)
         return [Finding(**one) for one in json.loads(done.stdout)]
@@ -357,7 +357,7 @@ def look_at_device() -> list[Finding]:
 # A bucket
 
 
-def look_at_bucket(address: str) -> Iterator[Finding]:
+def check_bucket(address: str) -> Iterator[Finding]:
     """The finding of `shared.store.trial`: a process of its own, because it needs the service's libraries."""
     try:
         done = run_service("shared.store.trial", address, seconds=_BUCKET_SECONDS)

@@ -1,14 +1,14 @@
-"""Which address the local stack listens on."""
+"""Chooses the port that the local stack listens on."""
 
 import socket
 
 DEFAULT_PORT = 8000
-# Nine ports that are easy to guess, before any free one.
+# The next ports, which are easy to guess, before any other free one.
 _NEAR_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 
 
 class StackError(Exception):
-    """The stack can't be started like this; the message says how to fix it."""
+    """The stack cannot be started; the message says how to fix that."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -19,7 +19,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def choose_port(host: str, wanted: int | None) -> int:
-    """`wanted` where it was named; else 8000 or the next free one. Raises StackError where it is taken."""
+    """`wanted`, or if it is None 8000 or the next free port. Raises StackError if `wanted` is in use."""
     if wanted == 0:
         return free_port(host)
     if wanted is not None:
@@ -30,7 +30,7 @@ def choose_port(host: str, wanted: int | None) -> int:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether the API could listen there. Raises StackError where `host` is no address of this machine."""
+    """Whether the API could listen there. Raises StackError if `host` is not an address of this machine."""
     try:
         address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
@@ -45,7 +45,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def reachable(host: str) -> str:
-    """The name under which this machine reaches what listens on `host`."""
+    """The host name by which this machine reaches a server that listens on `host`."""
     if host in {"0.0.0.0", ""}:  # noqa: S104  nothing is bound here
         return "127.0.0.1"
     if ":" in host:

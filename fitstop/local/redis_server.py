@@ -1,6 +1,6 @@
 """A Redis server for the local stack: its program, its configuration, and whether it answers.
 
-It holds only the queue's notifications and saves nothing on disk: the state of every job is on the volume.
+It has only the queue's notifications and writes nothing to disk, because the state of every job is on the volume.
 """
 
 import os
@@ -26,7 +26,7 @@ NONE = "none"
 def find_redis_server() -> str | None:
     """The path of a Redis or Valkey server; None if none is installed.
 
-    One of the system goes first, since the system keeps it safe, unless it is too old for our configuration.
+    The system's server is preferred, since the system updates it, unless it is too old for our configuration.
     """
     of_system = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
     bundled = _find_bundled()
@@ -37,7 +37,7 @@ def find_redis_server() -> str | None:
 
 
 def version_of(program: str) -> tuple[int, ...]:
-    """The version of a server; () where it does not say it."""
+    """The version of a server; () if it does not print one."""
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -47,7 +47,7 @@ def version_of(program: str) -> tuple[int, ...]:
 
 
 def warn_of_old(program: str) -> str:
-    """What to tell of a bundled server that is old; empty for every other."""
+    """A warning if this is the bundled server and it is old; empty otherwise."""
     version = version_of(program)
     if program != _find_bundled() or version >= _SAFE:
         return ""
@@ -69,8 +69,8 @@ def _find_bundled() -> str | None:
 _LEAST_OF_SYSTEM = (6, 2)
 # Fixes CVE-2025-49844 (a script that leaves its sandbox) in 6.2.
 _SAFE = (6, 2, 20)
-# All that notifications and counts need: their own keys, no CONFIG, no KEYS, no FLUSHALL, no script. `fitstop doctor`
-# compares the clocks.
+# What notifications and counts need: their own keys, without CONFIG, KEYS, FLUSHALL and scripts. TIME is for
+# `fitstop doctor`, which compares the clocks.
 ALLOWED = "~fitstop* ~_kombu* -@all +@read +@write +@transaction +@connection +@blocking -@dangerous +time"
 
 
@@ -88,7 +88,7 @@ class RedisPlan:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     def config(self) -> bytes:
-        """What goes to `redis-server -` on its stdin: a password in argv could be read by every user."""
+        """The configuration for the stdin of `redis-server -`. Every user could read a password in its arguments."""
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
@@ -102,7 +102,7 @@ class RedisPlan:
         return ("\n".join(lines) + "\n").encode()
 
     def answers(self) -> bool:
-        """Whether the server is up and this is its password."""
+        """Whether the server runs and accepts the password."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())

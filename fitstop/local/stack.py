@@ -41,27 +41,27 @@ _BUCKET_SECONDS = 3
 _FIRST_USE_SECONDS = 3600
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "TMPDIR", "TZ", "USER"})
 _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XLA_")
-# What FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; for the worker alone.
+# Variables that FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; only for the worker.
 _OF_THE_PROVIDER = ("CONTAINER_", "RUNPOD_", "VAST_")
 MLFLOW_VARIABLE = "FITSTOP_MLFLOW_URI"
 _PROXIES = tuple(f"{one}_PROXY" for one in ("HTTP", "HTTPS", "ALL", "NO"))
 _PROXIES += tuple(name.lower() for name in _PROXIES)
-# The keys and the address of a bucket, and the way to it, for what works on the volume.
+# The keys and the address of a bucket, and proxies; for processes that use the volume.
 _OF_THE_BUCKET = ("AWS_", *_PROXIES)
-# How to log in to an MLflow server, and the way to it; for the sender to MLflow alone.
+# The credentials for an MLflow server, and proxies; only for the sender to MLflow.
 _OF_MLFLOW = ("MLFLOW_TRACKING_", *_PROXIES)
 
 
 class NotReady(Exception):
-    """The stack was started and is not ready in time."""
+    """The stack was started, but is not ready in time."""
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """How the stack is to run. `port` None: 8000, or another one where that is taken.
+    """Options of the stack. `port`: by default 8000, or another one if that is in use.
 
-    `bucket`: the address of the volume's bucket; without one the volume is a folder of `data`.
-    Without Redis the worker looks at the volume every FITSTOP_SWEEP_SECONDS.
+    `bucket`: the address of the volume's bucket; without one the volume is a folder in `data`. Without Redis, the
+    worker checks the volume for jobs every FITSTOP_SWEEP_SECONDS.
     """
 
     data: Path
@@ -77,10 +77,10 @@ class StackOptions:
 
 
 class LocalStack:
-    """The processes, as a context manager: ends them in the order worker, sender, API, Redis on the way out.
+    """Runs the processes while its context is open; ends them in the order worker, sender, API, Redis.
 
-    A process that dies is restarted, and `report` is called (from another thread); after five quick deaths `check`
-    raises GaveUp. All state is on the volume, so the next start finds it.
+    A process that has ended is restarted, with a call of `report` from another thread. After five quick ends `check`
+    raises GaveUp. All state is on the volume, where the next start finds it.
     """
 
     def __init__(self, options: StackOptions, report: Report, environment: Mapping[str, str] = os.environ) -> None:
@@ -109,7 +109,7 @@ class LocalStack:
         self.stop()
 
     def start(self) -> None:
-        """Start everything; returns before it is ready. Raises StackError where it can't be started like this."""
+        """Start all processes, without waiting until they are ready. Raises StackError if they cannot be started."""
         _check_installed()
         _check_mlflow(self._environment.get(MLFLOW_VARIABLE))
         program = _find_redis() if self.options.has_redis else None
@@ -137,7 +137,7 @@ class LocalStack:
         self.url = f"http://{reachable(self.options.host)}:{port}"
 
     def _leave_taken_port(self, api: Component) -> None:
-        """Move the API where another program took its port between our look and its start; never once it is known."""
+        """Choose another port if another program took it before the API started; not after it was announced."""
         if self.options.port is None and not self._announced and not is_free(self.options.host, self._port):
             self._listen_on(choose_port(self.options.host, None))
             api.environment = {**api.environment, "FITSTOP_PORT": str(self._port)}
@@ -168,7 +168,7 @@ class LocalStack:
         }
 
     def _run_preflight(self, settings: Mapping[str, str]) -> str:
-        """The key of the stack, from the service's own code. Raises StackError where the service can't start."""
+        """Check that the service can start, and return its key. Raises StackError if it cannot."""
         done = self._wait_for_bucket(
             lambda: run_service("shared.preflight", str(admin_key_file(self.data)), environment=settings)
         )
@@ -179,7 +179,7 @@ class LocalStack:
         return done.stdout.strip()
 
     def _wait_for_bucket(self, look: Callable[[], CompletedProcess[str]]) -> CompletedProcess[str]:
-        """What a check finds, as soon as the bucket answers; the reason is reported once."""
+        """Repeat a check until the bucket answers, and return it. Reports once why it waits."""
         reported = ""
         while (done := look()).returncode == os.EX_TEMPFAIL:
             if (reason := done.stderr.strip()) != reported:
@@ -189,7 +189,7 @@ class LocalStack:
         return done
 
     def _plan(self, settings: Mapping[str, str]) -> list[Component]:
-        """All but Redis, in the order of their start."""
+        """All components except Redis, in the order in which they start."""
         service = service_environment(settings)
         service.pop("FITSTOP_ADMIN_KEY", None)
         return [
@@ -216,7 +216,7 @@ class LocalStack:
         ]
 
     def _mlflow(self, environment: Mapping[str, str]) -> list[Component]:
-        """The sender to MLflow, a client of our API like any other; none without a server."""
+        """The sender to MLflow, which is a client of the API; none without FITSTOP_MLFLOW_URI."""
         if not self._environment.get(MLFLOW_VARIABLE):
             return []
         command = [sys.executable, "-P", "-m", "fitstop.cli.main", "export", "mlflow", "--live"]
@@ -232,7 +232,7 @@ class LocalStack:
         ]
 
     def _of_the_bucket(self) -> dict[str, str]:
-        """The way into the bucket, and the data folder, in which folders stand for it; nothing without a bucket."""
+        """The variables for a bucket, and for the data folder with its copies; empty without a bucket."""
         if not self.options.bucket:
             return {}
         return {**self._named(_OF_THE_BUCKET), "FITSTOP_DATA": str(self.data)}
@@ -263,7 +263,7 @@ class LocalStack:
             time.sleep(0.02)
 
     def _keep(self) -> None:
-        # This thread lives as long as the components: the kernel ends those that it started when the thread ends.
+        # Must run as long as the components: the kernel ends those that this thread has started when it ends.
         while not self._ended.wait(_LOOK_SECONDS):
             with self._guard:
                 if self._ending or self._failure:
@@ -275,15 +275,15 @@ class LocalStack:
                     self._failure = failure
 
     def check(self) -> None:
-        """Raise GaveUp where a component could not be kept alive."""
+        """Raise GaveUp if a component has ended too often."""
         if self._failure is not None:
             raise self._failure
 
     def wait_ready(self, seconds: float = 180) -> dict[str, Any]:
-        """Wait until the API answers and our worker would take a job, or refuses all; answer the worker's card.
+        """Wait until the API answers and the worker takes jobs, or reports why it does not; return the worker's card.
 
-        From then on `cli.json` is there. Raises NotReady after `seconds`, or an hour while the worker tries its GPU;
-        GaveUp before that.
+        Then write `cli.json`. Raises NotReady after `seconds`, or an hour while the worker tries its GPU, and GaveUp if
+        a component has ended too often.
         """
         began = time.monotonic()
         while (card := self._our_card()) is None or card["status"] not in {"ready", "busy", "unfit", "paused"}:
@@ -304,7 +304,7 @@ class LocalStack:
                 cards = client.workers()["data"]
             except (ClientError, KeyError):
                 return None
-        # Not the card of the stack before this one, and not that of another stack that took our port.
+        # Not the card of an earlier stack on this volume, and not that of another stack that has this port.
         ours = (self._components[-1].pid, socket.gethostname())
         alive = (card for card in cards if card.get("status") not in {None, "lost"})
         return next((card for card in alive if (card.get("pid"), card.get("host")) == ours), None)
@@ -346,14 +346,14 @@ def admin_key_file(data: Path) -> Path:
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The part of the user's environment that the components get."""
+    """The variables of the user's environment that all components get."""
     return {
         name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
     }
 
 
 def running_stack(data: Path) -> Connection | None:
-    """A stack that runs on this folder and answers; None where there is none."""
+    """The stack that runs on this folder and answers; None if there is none."""
     stack = read_cli_json(data)
     if stack is None:
         return None
@@ -367,7 +367,7 @@ def _tries_its_gpu(card: Mapping[str, Any] | None) -> bool:
 
 
 def wants_redis(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the environment leaves Redis to the stack: FITSTOP_REDIS_URL is not `none`."""
+    """Whether the stack starts Redis: unless FITSTOP_REDIS_URL is `none`."""
     return environment.get("FITSTOP_REDIS_URL") != NONE
 
 

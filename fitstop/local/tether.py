@@ -1,8 +1,8 @@
-"""A program of its own: `python tether.py <parent's pid> <command…>` becomes the command and dies with its parent.
+"""`python tether.py <parent's pid> <command…>` becomes the command, which ends with its parent.
 
-It does what a `preexec_fn` of `subprocess` would do, which is not safe in a process with threads (and a warning from
-Python 3.12 on): the stack restarts its components from a thread. Needs nothing but the standard library, so it runs
-with `-I -S` in a few milliseconds.
+A `preexec_fn` of `subprocess` could do the same, but it is not safe in a process with threads, and the stack restarts
+its components from a thread. This program imports only the standard library, so it starts with `-I -S` in a few
+milliseconds.
 """
 
 import ctypes
@@ -14,11 +14,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel for a SIGTERM at the parent's death, even by `kill -9`. Linux only; elsewhere nothing happens."""
+    """Ask the kernel for a SIGTERM when the parent ends, even by `kill -9`. Does nothing except on Linux."""
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it ended before the call
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""`fitstop volume copy` without its words: a process of the service copies, and says how far it is."""
+"""Copies a volume for `fitstop volume copy`: a process of the service copies, and reports its progress."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ _PROGRAM = "shared.copying"
 
 
 class CopyError(Exception):
-    """The copy was refused or has stopped; the message says why. `code` is the service's word for the reason."""
+    """The copy was refused or has stopped; the message says why. `code`: the reason as the service's code."""
 
     def __init__(self, message: str, code: str) -> None:
         self.code = code
@@ -23,9 +23,9 @@ class CopyError(Exception):
 
 
 def copy_volume(source: str, target: str, report: Callable[[Json], None]) -> Json:
-    """Copy a volume; the last report. Raises StackError where a service holds one of the folders, and CopyError."""
+    """Copy a volume; return the last report. Raises StackError if a service uses one of the folders, and CopyError."""
     for place in (source, target):
-        check_unheld(place)
+        check_not_in_use(place)
     command = service_command(_PROGRAM, source, target)
     last: Json = {}
     with subprocess.Popen(
@@ -47,8 +47,8 @@ def copy_volume(source: str, target: str, report: Callable[[Json], None]) -> Jso
     return last
 
 
-def check_unheld(place: str) -> None:
-    """Raise StackError where a `fitstop up` holds the data folder that the volume is in."""
+def check_not_in_use(place: str) -> None:
+    """Raise StackError if a `fitstop up` uses the data folder that the volume is in."""
     holder = None if "://" in place else find_holder(Path(place).resolve().parent)
     if holder is not None:
         data = Path(place).resolve().parent

@@ -1,4 +1,4 @@
-"""The demo's data: the article's wine from the UCI repository, or, offline, what scikit-learn ships."""
+"""The demo's data: the article's wine data from UCI, or, without internet, data that comes with scikit-learn."""
 
 import csv
 import hashlib
@@ -12,7 +12,7 @@ from fitstop.local.digits import DIGITS_ID, write_digits
 
 UCI_URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality"
 WINE_ID = "wine-quality"
-# By the ids that their datasets have.
+# The ids of the sample datasets.
 SAMPLES = ("breast-cancer", DIGITS_ID, WINE_ID)
 _TIMEOUT = httpx2.Timeout(10)
 
@@ -23,7 +23,7 @@ class NoWine(Exception):
 
 @dataclass(frozen=True)
 class Published:
-    """A file as its publisher put it there."""
+    """A published file: its name, the kind of wine, its length and its SHA-256."""
 
     name: str
     kind: str
@@ -31,7 +31,7 @@ class Published:
     sha256: str
 
 
-# White first, as in the copy that everybody uses: the split goes by the rows' order.
+# White first, as in the common copy, because the split depends on the order of the rows.
 WINES = (
     Published(
         "winequality-white.csv", "white", 264_426, "76c3f809815c17c07212622f776311faeb31e87610d52c26d87d6e361b169836"
@@ -41,9 +41,9 @@ WINES = (
 
 
 def fetch_wine(folder: Path, base_url: str = UCI_URL, files: tuple[Published, ...] = WINES) -> Path:
-    """Both kinds of wine as one CSV in `folder`, fetched once: a `type` column first, then the published ones.
+    """Both kinds of wine as one CSV in `folder`: a `type` column, then the published columns. Downloaded only once.
 
-    Raises NoWine where a file can't be had, or has not the published sha256; then nothing is kept of it.
+    Raises NoWine if a file cannot be downloaded or has another SHA-256; such a file is not kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents = [(one.kind, _content(folder / one.name, f"{base_url.rstrip('/')}/{one.name}", one)) for one in files]
@@ -68,7 +68,7 @@ def _content(cached: Path, url: str, file: Published) -> bytes:
 
 
 def _fetch(url: str, most: int) -> bytes:
-    """The content, cut one byte after the expected length: a wrong answer may be long."""
+    """Download the content; stop after the expected length, because a wrong answer may be long."""
     content = b""
     try:
         with httpx2.stream("GET", url, timeout=_TIMEOUT, follow_redirects=True) as response:
@@ -87,9 +87,9 @@ def _is(content: bytes, file: Published) -> bool:
 
 
 def join_wine(contents: list[tuple[str, bytes]]) -> bytes:
-    """The files (`;` between cells) as one (`,` between cells), with each file's kind as the first column, `type`.
+    """Join the files, which have `;` between cells, into one CSV with the kind as the first column, `type`.
 
-    Raises NoWine where their headers differ.
+    Raises NoWine if their columns differ.
     """
     joined = io.StringIO()
     writer = csv.writer(joined, lineterminator="\n")

@@ -1,1 +1,1 @@
-"""A job in a notebook: HTML of its own in one output that is updated. No widget library, no script, nothing fetched."""
+"""Shows a job in a notebook, as HTML in one output that is updated: without widgets, scripts or downloads."""

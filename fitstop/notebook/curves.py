@@ -1,4 +1,4 @@
-"""Curves as inline SVG."""
+"""Draws curves as inline SVG."""
 
 import math
 from collections.abc import Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT, _MARGIN = 320, 150, 24
-# More points than pixels show nothing more.
+# About as many points as pixels.
 _MOST_POINTS = 600
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its name, its colour, and the value at each epoch; None where it was not finite."""
+    """One curve: its name, its colour, and the value at each epoch; None if it was not finite."""
 
     label: str
     colour: str
@@ -20,7 +20,7 @@ class Line:
 
     @property
     def finite(self) -> list[tuple[int, float]]:
-        """The points that have a value, at most _MOST_POINTS of them, the last one among them."""
+        """The points that have a value: a maximum of _MOST_POINTS, including the last one."""
         points = [(epoch, value) for epoch, value in self.points if value is not None and math.isfinite(value)]
         step = -(-len(points) // _MOST_POINTS) or 1
         return points[::-step][::-1]

@@ -1,4 +1,4 @@
-"""The output of a notebook's cell that shows a job while it is waited for."""
+"""Shows a job in the output of a notebook's cell while `wait` waits for it."""
 
 import importlib
 import sys
@@ -8,13 +8,13 @@ from typing import Any
 from fitstop.client import Client, Json
 from fitstop.notebook.html import Picture, picture_html
 from fitstop.terminal.follow import Moment, follow
-from fitstop.terminal.foresight import Foresight
+from fitstop.terminal.forecast_reader import ForecastReader
 
 _LOOK_SECONDS = 0.5
 
 
 def is_notebook() -> bool:
-    """Whether this runs in a kernel of Jupyter. IPython is not loaded for the question."""
+    """Whether this process is a Jupyter kernel. Does not import IPython."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
@@ -26,15 +26,15 @@ def watch_in_notebook(client: Client, job_id: str, timeout: float | None = None)
 
 
 def show(moments: Iterator[Moment], client: Client) -> Json:
-    """Show the moments of a job in one output, each in place of the one before."""
+    """Show the moments of a job in one output, each instead of the one before, and return the job."""
     display = importlib.import_module("IPython.display")
-    foresight, epochs, handle, shown = Foresight(client), dict[int, Json](), None, ""
+    forecasts, epochs, handle, shown = ForecastReader(client), dict[int, Json](), None, ""
     job: Json = {}
     for moment in moments:
         job = moment.job or job
         epochs.update(_epochs(moment))
         url = f"{client.connection.url}/page/jobs/{job.get('id')}"
-        html = picture_html(Picture(job, epochs, foresight.of(job), moment.trouble, url))
+        html = picture_html(Picture(job, epochs, forecasts.of(job), moment.trouble, url))
         if html != shown:
             handle, shown = _put(display, handle, html), html
     return job
@@ -48,6 +48,6 @@ def _put(display: Any, handle: Any, html: str) -> Any:
 
 
 def _epochs(moment: Moment) -> dict[int, Json]:
-    """The metrics of the epochs that the moment's events tell of."""
-    told = (event.get("data") or {} for event in moment.events if event.get("type") == "epoch")
-    return {int(data["epoch"]): data.get("metrics") or {} for data in told if "epoch" in data}
+    """The metrics of each epoch in the moment's events, by epoch."""
+    reported = (event.get("data") or {} for event in moment.events if event.get("type") == "epoch")
+    return {int(data["epoch"]): data.get("metrics") or {} for data in reported if "epoch" in data}

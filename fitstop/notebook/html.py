@@ -1,4 +1,4 @@
-"""A job as HTML for one output of a notebook. Every text from outside is escaped."""
+"""A job as HTML for one output of a notebook. All text from outside is escaped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _TRAINING, _VALIDATION = "#0072B2", "#D55E00"
 
 @dataclass(frozen=True)
 class Picture:
-    """What is shown at one moment. `epochs` are the metrics by epoch, `trouble` says why there is no newer answer."""
+    """What is shown at one moment. `epochs`: the metrics by epoch. `trouble`: why there is no newer answer."""
 
     job: Json
     epochs: Mapping[int, Json] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Picture:
 
 
 def picture_html(picture: Picture) -> str:
-    """The whole output."""
+    """The complete output."""
     job, rows = picture.job, _rows(picture)
     cells = "".join(
         f'<tr><td style="text-align:left;color:#656d76;padding:1px 12px 1px 0">{escape(name)}</td>'
@@ -98,7 +98,7 @@ def _patience(stopping: Json) -> str:
 
 
 def _money(job: Json) -> list[tuple[str, str]]:
-    """Compute time and cost so far, and the budget where there is one."""
+    """Compute time and cost so far, and the budget if there is one."""
     ledger = job.get("ledger") or {}
     seconds = (ledger.get("gpu_seconds") or {}).get("total")
     rows = [("compute time", duration(seconds))] if seconds else []
@@ -109,7 +109,7 @@ def _money(job: Json) -> list[tuple[str, str]]:
 
 
 def _charts(picture: Picture) -> str:
-    """The loss, and what decides which model is best, each for training and validation."""
+    """Charts of the loss and of the best model's monitor, each for training and validation."""
     epochs = sorted(picture.epochs)
     if not epochs:
         return ""

@@ -1,1 +1,1 @@
-"""What the command shows: live pictures, curves, tables, the words of a job's end."""
+"""What the command shows in a terminal: live views, curves, tables, and how a job has ended."""

@@ -1,6 +1,6 @@
-"""Curves as text for a terminal (plotext) and as a picture (matplotlib); both come with the extra `fitstop[plot]`.
+"""Draws curves as text for a terminal (plotext) or as a picture (matplotlib), from the extra `fitstop[plot]`.
 
-Each library is loaded only when something is drawn: a client without them does all its other work.
+Each library is imported only to draw, so everything else works without them.
 """
 
 import warnings
@@ -11,7 +11,7 @@ from typing import Any
 
 from fitstop.terminal.output import plain
 
-# Okabe and Ito's colours, which survive colour blindness.
+# Okabe and Ito's colours, which people with colour blindness can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LINE = "▄"
 _MARKS = ("*", "o", "x", "+", "#", "@", "%", "=")
@@ -26,9 +26,9 @@ class NoCharts(Exception):
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric of one job: a value for each epoch (from 1), None where it was not finite.
+    """One metric of one job: a value for each epoch (from 1), None if it was not finite.
 
-    `best_epoch` is that of the best model, where models are saved by this metric; it is marked.
+    `best_epoch`: the epoch of the best model, if the metric is the monitor of ModelCheckpoint. It is marked.
     """
 
     label: str
@@ -44,8 +44,8 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Paper:
-    """What a terminal can show."""
+class Canvas:
+    """The size of a text chart, in characters, and whether the terminal has colours and UTF-8."""
 
     width: int
     height: int
@@ -53,34 +53,34 @@ class Paper:
     utf8: bool
 
 
-def text_chart(title: str, curves: Sequence[Curve], paper: Paper) -> str:
-    """The curves drawn with characters, each with its own of `marks`. Raises NoCharts."""
+def text_chart(title: str, curves: Sequence[Curve], canvas: Canvas) -> str:
+    """A chart of the curves in characters, each with its own mark. Raises NoCharts."""
     try:
         from plotext import figure
     except ImportError as error:
         raise NoCharts("plotext") from error
     figure.clear()
-    figure.plot_size(paper.width, paper.height)
-    figure.theme("simple" if paper.colour else "colorless")
+    figure.plot_size(canvas.width, canvas.height)
+    figure.theme("simple" if canvas.colour else "colorless")
     figure.title(plain(title))
-    for curve, mark in zip(curves, marks(len(curves), utf8=paper.utf8), strict=True):
+    for curve, mark in zip(curves, marks(len(curves), utf8=canvas.utf8), strict=True):
         epochs, values = curve.finite
         if epochs:
             figure.draw(figure.signal(epochs, values, marker="hd" if mark == _LINE else mark).lines())
     _whole_epochs(figure, curves)
-    drawn = str(figure.build().string(colorless=not paper.colour))
+    drawn = str(figure.build().string(colorless=not canvas.colour))
     figure.clear()
-    return drawn if paper.utf8 else drawn.translate(_ASCII)
+    return drawn if canvas.utf8 else drawn.translate(_ASCII)
 
 
 def marks(count: int, *, utf8: bool) -> list[str]:
-    """The mark of each curve, so that curves differ without colours."""
+    """A mark for each curve, so that curves differ without colours."""
     mine = [_LINE, *_MARKS] if utf8 else _MARKS
     return [mine[index % len(mine)] for index in range(count)]
 
 
 def save_picture(panels: Sequence[tuple[str, Sequence[Curve]]], path: Path) -> None:
-    """The panels, each a title and its curves, above one another in a PNG or SVG file. Raises NoCharts."""
+    """Save panels, each with a title and curves, one below the other in a PNG or SVG file. Raises NoCharts."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -91,13 +91,13 @@ def save_picture(panels: Sequence[tuple[str, Sequence[Curve]]], path: Path) -> N
         _draw_panel(axis, title, curves)
     axes[-1].set_xlabel("epoch")
     with warnings.catch_warnings():
-        # A name may hold characters that the font has not; they show as boxes.
+        # Characters that the font lacks are drawn as boxes, without a warning.
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(path, format=path.suffix[1:], dpi=150)
 
 
 def caption(curve: Curve) -> str:
-    """The curve in words: a chart alone is nothing to a screen reader."""
+    """The curve in words, for screen readers."""
     epochs, values = curve.finite
     if not epochs:
         return f"{curve.label}: no finite value"

@@ -1,4 +1,4 @@
-"""Datasets on a terminal: what is in one, and how much of an upload was sent."""
+"""Datasets in a terminal: their content, and the progress of an upload."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def dataset_fields(dataset: Json) -> Table:
-    """What a dataset is."""
+    """The fields of a dataset."""
     warnings = [("warning", one) for one in dataset.get("warnings") or ()]
     return fields(
         [
@@ -73,7 +73,7 @@ def dataset_parts(dataset: Json) -> Table:
 
 @contextmanager
 def show_sent() -> Iterator[Callable[[int, int], None] | None]:
-    """A function that shows how many bytes were sent, of how many; None where stderr is no terminal."""
+    """A function to call with the bytes sent so far and the total, which it shows; None if stderr is not a terminal."""
     screen = Console(stderr=True)
     if not screen.is_terminal:
         yield None
@@ -82,7 +82,7 @@ def show_sent() -> Iterator[Callable[[int, int], None] | None]:
         task = progress.add_task("upload", total=None)
 
         def show(sent: int, size: int) -> None:
-            # The service still reads what it has received.
+            # When all is sent, the service still parses it.
             progress.update(task, completed=sent, total=size, description="upload" if sent < size else "reading")
 
         yield show

@@ -7,20 +7,20 @@ from rich.text import Text
 from fitstop.client import Json
 from fitstop.terminal.output import fields, literal, number, show_rows, table
 
-# A wider matrix does not fit a terminal; -o json has it.
+# A wider matrix does not fit into a terminal; -o json prints it.
 _MOST_COLUMNS = 12
 _MOST_ROWS = 20
 
 
 def print_evaluation(document: Json) -> None:
-    """Print the validation part and, where there is one, the test part."""
+    """Print the evaluation on the validation part, and on the test part if there is one."""
     show_rows(literal(f"model of epoch {document['epoch']} ({document.get('checkpoint') or 'not saved'})"))
     for name, part in _parts(document):
         _print_part(name, part)
 
 
 def evaluation_words(document: Json) -> Text:
-    """The metrics of each part in a line."""
+    """The metrics of each part, one line for each."""
     return Text("\n").join(literal(_part_words(name, part)) for name, part in _parts(document))
 
 
@@ -89,7 +89,7 @@ def _residuals(residuals: Json) -> Table:
 
 
 def _mistakes(mistakes: list[Json]) -> Table:
-    """Of a regression the loss is the absolute error, and there is no probability."""
+    """The worst mistakes. In a regression the loss is the absolute error, and there is no probability."""
     grid = table("ROW", "TRUE", "PREDICTED", "PROBABILITY", "LOSS", right=("ROW", "PROBABILITY", "LOSS"))
     for one in mistakes[:_MOST_ROWS]:
         grid.add_row(

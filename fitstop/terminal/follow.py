@@ -1,4 +1,4 @@
-"""Follow a job: its newest state and the events since the last look, until it has finished."""
+"""Follows a job until it has finished: polls its state and its new events."""
 
 import time
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from fitstop.client import TERMINAL, Client, Json
 from fitstop.errors import ApiError, Unreachable
 
 LOOK_SECONDS = 0.3
-# A service that is restarted comes back well within this.
+# A service that restarts answers again well before this.
 LOST_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One look. `trouble` says why there is no answer; then `job` is as it was last seen (None before the first)."""
+    """The result of one poll. `trouble`: why there was no answer; then `job` is from the last answer, if any."""
 
     job: Json | None
     events: list[Json] = field(default_factory=list)
@@ -29,11 +29,11 @@ def follow(
     lost_seconds: float = LOST_SECONDS,
     timeout: float | None = None,
 ) -> Iterator[Moment]:
-    """Look every `look_seconds` until the job has finished; the last moment holds the terminal job and its last events.
+    """Poll every `look_seconds` until the job has finished. The last moment has the finished job and its last events.
 
-    Without an answer it tries again, with `trouble` set, and raises the error after `lost_seconds`. Other
-    errors (the job is unknown, the key is wrong) are raised at once. Raises TimeoutError where the job has not finished
-    after `timeout` seconds.
+    Without an answer it tries again, with `trouble` set, and raises the error after `lost_seconds`. Other errors, such
+    as an unknown job or a wrong key, are raised at once. Raises TimeoutError if the job has not finished after
+    `timeout` seconds.
     """
     job: Json | None = None
     cursor: str | None = None
@@ -42,7 +42,7 @@ def follow(
     while True:
         try:
             seen = client.job(job_id)
-            # The events after the state: what a terminal job wrote is all there.
+            # Events are read after the state, so that those of a finished job are complete.
             events, cursor = _events_after(client, job_id, cursor)
         except (Unreachable, ApiError) as error:
             lost_since = lost_since or time.monotonic()
@@ -60,7 +60,7 @@ def follow(
 
 
 def follow_output(client: Client, job_id: str, page: Json, *, look_seconds: float = LOOK_SECONDS) -> Iterator[Json]:
-    """The pieces of `page`, and those that are printed after it until the job has finished.
+    """Yield the pieces of output in `page`, and then all later ones until the job has finished.
 
     Without an answer it tries again, and raises the error after LOST_SECONDS.
     """
@@ -68,8 +68,8 @@ def follow_output(client: Client, job_id: str, page: Json, *, look_seconds: floa
     lost_since: float | None = None
     while True:
         try:
-            # Asked before the output: nothing is printed after the end.
-            is_over = client.job(job_id)["status"] in TERMINAL
+            # The status is read before the output, so that the output of a finished job is complete.
+            has_ended = client.job(job_id)["status"] in TERMINAL
             while True:
                 page = client.output(job_id, page["next"])
                 yield from page["data"]
@@ -80,8 +80,8 @@ def follow_output(client: Client, job_id: str, page: Json, *, look_seconds: floa
             lost_since = lost_since or time.monotonic()
             if time.monotonic() - lost_since > LOST_SECONDS:
                 raise
-            is_over = False
-        if is_over:
+            has_ended = False
+        if has_ended:
             return
         time.sleep(look_seconds)
 

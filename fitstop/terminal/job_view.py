@@ -1,4 +1,4 @@
-"""A job in a terminal: its live picture, and the sentences that say how it ended."""
+"""A job in a terminal: its live view, its fields, and how it has ended in sentences."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ from fitstop.terminal.system import system_words
 
 
 class Bar:
-    """A line of `done` out of `total`, with a mark at `mark`, as wide as its place. Plain where UTF-8 is missing."""
+    """A progress bar of `done` out of `total`, with a mark at `mark`, at most 60 wide. Uses ASCII without UTF-8."""
 
     def __init__(self, done: float, total: float, *, mark: float | None = None, style: str = "cyan") -> None:
         self._done, self._total, self._mark, self._style = done, max(total, 1), mark, style
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it in the width that is there."""
+        """Draw the bar in the available width."""
         full, rest, mark = ("=", "-", "|") if options.ascii_only else ("━", "─", "┃")
         width = min(options.max_width, 60)
         filled = min(width, round(width * self._done / self._total))
@@ -33,7 +33,7 @@ class Bar:
 
 
 def job_picture(job: Json, trouble: str | None = None, forecast: Json | None = None) -> RenderableType:
-    """The job as it is at this moment, at most ten lines, for 80 columns and more."""
+    """The live view of a job: a maximum of ten lines, for 80 columns or more."""
     parts: list[RenderableType] = [_headline(job)]
     progress = job.get("progress")
     if progress:
@@ -60,7 +60,7 @@ def _headline(job: Json) -> Text:
 
 
 def budget_words(job: Json) -> str:
-    """The limits of a job's budget and how much of each is used; empty without a limit."""
+    """The limits of a job's budget, and how much of each is used; empty without a budget."""
     budget, ledger = (job.get("spec") or {}).get("budget") or {}, job.get("ledger") or {}
     seconds = (ledger.get("gpu_seconds") or {}).get("total") or 0.0
     words = []
@@ -75,7 +75,7 @@ def budget_words(job: Json) -> str:
 
 
 def queue_place(job: Json) -> str:
-    """Where a queued job stands."""
+    """The place of a queued job in the queue, in words."""
     position = job.get("queue_position")
     if position is None:
         return "waiting"
@@ -123,7 +123,7 @@ def _patience(stopping: Json) -> Text:
 
 
 def forecast_words(forecast: Json) -> Text:
-    """The forecast stop, the time and cost until then, and the chance of a better epoch."""
+    """The predicted stop, the time and cost until then, and the chance of a better epoch."""
     stop, left = forecast["stop"], forecast.get("seconds_left") or {}
     words = Text.assemble("stops near ", (str(stop["p50"]), "bold"), f" ({stop['p10']} to {stop['p90']})")
     if isinstance(left.get("p50"), int | float):
@@ -137,7 +137,7 @@ def forecast_words(forecast: Json) -> Text:
 
 
 def best_words(progress: Json) -> Text:
-    """The best saved model of a job's `progress` or `stop`: its value and epoch."""
+    """The value and epoch of the best model in a job's `progress` or `stop`."""
     best = progress.get("best")
     if not best:
         return Text("none", "dim")
@@ -151,7 +151,7 @@ def _rate_words(progress: Json) -> Text:
     plateau = progress.get("reduce_lr")
     if plateau:
         wait, patience = plateau["wait"], plateau["patience"]
-        # Keras counts on past the patience only where the rate can go no lower.
+        # Keras counts beyond the patience only if the rate is at its minimum.
         words += Text("  at its minimum" if wait > patience else f"  plateau {wait} of {patience}", "dim")
     seconds = progress.get("epoch_seconds")
     if isinstance(seconds, int | float):
@@ -175,7 +175,7 @@ def _metric_line(metrics: Json) -> Text:
 
 
 def ending(job: Json) -> list[Text]:
-    """How a job ended, in sentences: its status and reason, the best model, and what went wrong."""
+    """How a job has ended, in lines: its status and reason, the best model, the error."""
     stop = job.get("stop") or {}
     lines = [Text.assemble(status_text(job["status"]), literal(": " + _reason(job, stop)))]
     if stop.get("best"):
@@ -227,7 +227,7 @@ def _budget_reason(budget: Json, last: int | None) -> str:
     return f"{where}: budget used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
 
 
-# By the reason of the stop, which is also the name of its evidence.
+# By the reason of the stop, which is also the field with its evidence.
 _WITH_EVIDENCE = {"budget": _budget_reason, "outclassed": _reason_of_outclassed}
 
 
@@ -243,7 +243,7 @@ def _what_it_trains(spec: Json) -> list[tuple[str, object]]:
 
 
 def job_fields(job: Json, evaluation: Json | None = None, system: Json | None = None) -> Table:
-    """One job for `fitstop show`, with the evaluation of its best model and its system metrics where there are some."""
+    """The fields of a job for `fitstop show`, with its evaluation and system metrics if there are any."""
     progress = job.get("progress") or {}
     checkpoints = job.get("checkpoints") or {}
     spec = job.get("spec") or {}
@@ -325,7 +325,7 @@ def _ancestor_words(one: Json) -> Text:
 
 
 def model_words(model: Json) -> str:
-    """The network in a few words."""
+    """The model in a few words."""
     if model.get("kind") == "application":
         return str(model.get("name"))
     if model.get("kind") == "job":
@@ -341,7 +341,7 @@ def model_words(model: Json) -> str:
 
 
 def failure_words(failure: Json) -> str:
-    """Why an attempt did not finish the job, and where it ran."""
+    """How an attempt without a result ended, where it ran, and why it ended."""
     why = ": ".join(str(failure[key]) for key in ("code", "message") if failure.get(key))
     where = f" on {failure['host']}" if failure.get("host") else ""
     outcome = str(failure.get("outcome")).replace("_", " ")

@@ -1,7 +1,7 @@
-"""Words on a terminal: data on stdout, hints on stderr, every name literally.
+"""Prints text in a terminal: data to stdout, hints to stderr, and every name literally.
 
-Nothing here interprets markup, and whatever came from outside goes through `plain`: a job called "[red]x", or one with
-an escape sequence in its name, does nothing to the terminal that lists it.
+Nothing here interprets markup, and all text from outside goes through `plain`. So a job with the name "[red]x", or with
+an escape sequence in its name, has no effect on the terminal that lists it.
 """
 
 import io
@@ -24,9 +24,9 @@ from rich.text import Text
 
 from fitstop.errors import Answered, ClientError, Denied, Unreachable
 
-# On a pipe nothing is cut or wrapped.
+# The width on a pipe, where nothing is cut or wrapped.
 PIPE_WIDTH = 240
-# The columns of an id of which both ends still say which one it is.
+# Minimum columns of an id: its beginning and end still identify it.
 _LEAST_ID = 16
 
 _STATUS_STYLES = {
@@ -46,10 +46,10 @@ _STATUS_STYLES = {
 
 
 def open_streams() -> None:
-    """Make stdout and stderr take everything that is written to them.
+    """Make stdout and stderr accept everything that is written to them.
 
-    A character that the terminal's encoding (cp1252, ASCII) lacks becomes `?`. A stream that the caller has closed goes
-    nowhere.
+    A character that the terminal's encoding (cp1252, ASCII) lacks becomes `?`. Output to a stream that the caller has
+    closed is dropped.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -60,26 +60,26 @@ def open_streams() -> None:
 
 
 def discard_stdout() -> None:
-    """Let what is still in stdout's buffer go nowhere: Python writes it once more when it ends."""
+    """Drop what is still in stdout's buffer, which Python would write again when it exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console(*, err: bool = False) -> Console:
-    """The terminal behind stdout, or behind stderr."""
+    """A console for stdout, or for stderr."""
     stream = sys.stderr if err else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def hint(text: str) -> None:
-    """A line for a person, on stderr. Above a live picture where there is one, which click's own echo is not."""
+    """Print a line for a person on stderr; above a live view, which click's own echo does not do."""
     screen = console(err=True)
     screen.print(literal(_as_typed_here(text)), soft_wrap=not screen.is_terminal)
 
 
 def _as_typed_here(text: str) -> str:
-    """`fitstop ps` as it can be typed here: with its path where it is not on the PATH, as after `make demo`."""
+    """`text` with the path of the command `fitstop` if it is not on the PATH, as after `make demo`."""
     program = Path(sys.argv[0])
     if program.name != "fitstop" or shutil.which("fitstop"):
         return text
@@ -87,17 +87,17 @@ def _as_typed_here(text: str) -> str:
 
 
 def print_json(document: Any) -> None:
-    """The API's own document on stdout."""
+    """Print the API's own document on stdout."""
     click.echo(json.dumps(document, indent=2))
 
 
 def plain(value: object) -> str:
-    """`value` as text in which control and format characters show as what they are."""
+    """`value` as text in which control and format characters are visible escapes."""
     return "".join(character if character.isprintable() else _visible(character) for character in str(value))
 
 
 def plain_lines(text: str) -> str:
-    """`plain` for text of several lines: line feeds and tabs stay."""
+    """`plain` for text with several lines: line feeds and tabs are kept."""
     return "\n".join("\t".join(plain(cell) for cell in line.split("\t")) for line in text.split("\n"))
 
 
@@ -108,12 +108,12 @@ def _visible(character: str) -> str:
 
 
 def literal(value: object, style: str = "") -> Text:
-    """`value` for a table or a line, as it is."""
+    """`value` as Text for a table or a line, without markup."""
     return Text(plain(value), style=style)
 
 
 class JobId:
-    """A job's id in a table: where it has no room, its middle is left out. Its beginning and its end are typed."""
+    """A job's id in a table. Without space its middle is left out, since people type its beginning or end."""
 
     def __init__(self, job_id: object) -> None:
         self._text = plain(job_id)
@@ -134,12 +134,12 @@ def cut_middle(text: str, width: int) -> str:
 
 
 def status_text(status: object) -> Text:
-    """A status in its colour."""
+    """A status as Text in its colour."""
     return literal(status, _STATUS_STYLES.get(str(status), ""))
 
 
 def table(*columns: str, right: tuple[str, ...] = (), narrow: tuple[str, ...] = ()) -> Table:
-    """A table without lines. The columns in `right` hold numbers; those in `narrow` are cut first to make room."""
+    """A table without lines. Columns in `right` are aligned to the right; those in `narrow` are cut first."""
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
         justify: JustifyMethod = "right" if column in right else "left"
@@ -148,14 +148,14 @@ def table(*columns: str, right: tuple[str, ...] = (), narrow: tuple[str, ...] = 
 
 
 def one_line(value: object) -> Text:
-    """`value` for a column that is cut first: a line of it is never wrapped."""
+    """`value` as Text that is never wrapped, for a column that is cut first."""
     text = literal(value)
     text.no_wrap = True
     return text
 
 
 def show_rows(rows: RenderableType) -> None:
-    """A table or the like on stdout; on a pipe without the blanks that fill its lines up."""
+    """Print a table or other rows on stdout; on a pipe, without spaces at the ends of lines."""
     screen = console()
     if screen.is_terminal:
         screen.print(rows)
@@ -176,7 +176,7 @@ def fields(rows: list[tuple[str, object]]) -> Table:
 
 
 def print_error(error: ClientError) -> None:
-    """Print an error on stderr, and how to fix it where that is known."""
+    """Print an error on stderr, and how to fix it if that is known."""
     hint(f"fitstop: {error}")
     if isinstance(error, Answered):
         for problem in error.problem.errors:
@@ -193,7 +193,7 @@ def print_error(error: ClientError) -> None:
 
 
 def number(value: object) -> str:
-    """A metric or a rate in at most six characters or so; a dash for one that is not there or not finite."""
+    """A metric in about six characters; a dash for None."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return "-" if value is None else plain(value)
     if isinstance(value, int):
@@ -202,12 +202,12 @@ def number(value: object) -> str:
 
 
 def rate(value: object) -> str:
-    """A learning rate, as short as it can be said."""
+    """A learning rate, in as few digits as possible."""
     return f"{value:g}" if isinstance(value, int | float) else "-"
 
 
 def money(amount: object) -> str:
-    """An amount of money, with as many places as a small one needs."""
+    """An amount of money; a small one with more decimal places."""
     if not isinstance(amount, int | float):
         return "-"
     return f"{amount:.2f}" if amount == 0 or abs(amount) >= 1 else f"{amount:.4f}"
@@ -237,7 +237,7 @@ def duration(seconds: float) -> str:
 
 
 def parse_time(text: object) -> datetime | None:
-    """The moment of an RFC 3339 time; None where it is none."""
+    """Parse an RFC 3339 time; None if it is not one."""
     try:
         return datetime.fromisoformat(str(text))
     except ValueError:
@@ -245,7 +245,7 @@ def parse_time(text: object) -> datetime | None:
 
 
 def age(text: object) -> str:
-    """How long ago that was, in one unit: 12s, 5m, 3h, 9d."""
+    """How long ago a time was, in one unit: 12s, 5m, 3h, 9d."""
     moment = parse_time(text)
     if moment is None:
         return "-"
@@ -257,6 +257,6 @@ def age(text: object) -> str:
 
 
 def clock(text: object) -> str:
-    """The time of day here at that moment."""
+    """The local time of day, such as 14:05:59."""
     moment = parse_time(text)
     return moment.astimezone().strftime("%H:%M:%S") if moment else "--:--:--"

@@ -1,4 +1,4 @@
-"""Programs on a terminal: what is packed of a folder, and what is not."""
+"""Programs in a terminal: which files of a folder are sent, and which are not."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _MOST_NAMES = 4
 
 
 def describe_pack(packed: Pack, program_id: str) -> Iterator[Text]:
-    """What is sent, with a line for each file or folder at the top, the largest first, and what is left out."""
+    """Yield lines about what is sent: each top-level file or folder, the largest first, and what is left out."""
     yield literal(f"program {program_id}: {count_files(len(packed.files))}, {size(packed.bytes)}")
     tops = _sum_tops(packed)
     for name, (files, total) in list(tops.items())[:_MOST_LINES]:
@@ -27,7 +27,7 @@ def describe_pack(packed: Pack, program_id: str) -> Iterator[Text]:
 
 
 def list_warnings(version: Json) -> Iterator[str]:
-    """What a person should know of a version that was uploaded."""
+    """Yield the warnings about an uploaded version."""
     yield from version.get("warnings", ())
     yield from (f"{path} does not compile: {why}" for path, why in version.get("broken", {}).items())
 
@@ -38,7 +38,7 @@ def count_files(count: int) -> str:
 
 
 def _sum_tops(packed: Pack) -> dict[str, tuple[int, int]]:
-    """The files and the bytes of each file or folder at the top, the largest first."""
+    """The number of files and bytes of each top-level file or folder, the largest first."""
     tops: dict[str, tuple[int, int]] = {}
     for file in packed.files:
         first, slash, _ = file.name.partition("/")

@@ -75,7 +75,7 @@ def _print_checkpoints(screen: Console, ended: Ended) -> None:
 
 
 def checkpoint_folder(ended: Ended) -> Path | None:
-    """The folder of the checkpoints on the volume: that of the newest attempt that has some. None for a bucket."""
+    """The folder on the volume with the checkpoints of the newest attempt that has any. None for a bucket."""
     if ended.volume is None:
         return None
     job_id = str(ended.job["id"])
@@ -104,7 +104,7 @@ def _print_log(screen: Console, ended: Ended) -> None:
 
 
 def _transpose(header: list[str], body: list[list[str]]) -> Table:
-    """Ten columns of numbers fit no terminal of 80, so the rows are shown as columns."""
+    """A table with the rows as columns, because the columns of a log do not fit into 80 characters."""
     first, last = body[:_SHOWN_ROWS], body[_SHOWN_ROWS:][-_SHOWN_ROWS:]
     gap = len(body) > 2 * _SHOWN_ROWS
     shown = [*first, *([["…"] * len(header)] if gap else []), *last]

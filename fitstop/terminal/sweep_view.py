@@ -1,4 +1,4 @@
-"""A sweep on a terminal: its facts, its trials, and the names of its parameters."""
+"""A sweep in a terminal: its fields, its trials, and the names of its parameters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -22,11 +22,11 @@ _REASONS = {
 
 
 def short_names(pointers: Iterable[str]) -> dict[str, str]:
-    """The shortest ends of JSON pointers that tell them apart: `/hyperparameters/dropout` is `dropout`."""
+    """The shortest unique end of each JSON pointer: `/hyperparameters/dropout` becomes `dropout`."""
     parts = {pointer: pointer.strip("/").split("/") for pointer in pointers}
     names = {}
     for pointer, own in parts.items():
-        # A place in a list alone says nothing.
+        # An index in a list needs the name of the list.
         length = 2 if own[-1].isdecimal() else 1
         while any(one[-length:] == own[-length:] for other, one in parts.items() if other != pointer):
             length += 1
@@ -41,7 +41,7 @@ def parameter_words(parameters: Json, names: dict[str, str]) -> Text:
 
 
 def trial_state(trial: Json) -> Text:
-    """The status of a trial; of one that the sweep's rule stopped, that."""
+    """The status of a trial; `outclassed` if the sweep's rule stopped it."""
     return Text("outclassed", "magenta") if trial["reason"] == "outclassed" else status_text(trial["status"])
 
 
@@ -77,7 +77,7 @@ def importance_table(importance: Sequence[Json]) -> Table:
 
 
 def sweep_fields(sweep: Json) -> Table:
-    """The facts of a sweep."""
+    """The fields of a sweep."""
     return fields([(name, value) for name, value in _facts(sweep) if value is not None])
 
 
@@ -109,7 +109,7 @@ def status_words(sweep: Json) -> Text:
 
 
 def count_words(sweep: Json) -> str:
-    """How many trials there are, of what status."""
+    """The number of trials, in total and of each status."""
     counts = sweep["counts"]
     parts = [f"{counts[name]} {name}" for name in ("running", "queued", "outclassed", "failed", "refused", "cancelled")]
     shown = [part for part in parts if not part.startswith("0 ")]
@@ -133,7 +133,7 @@ def best_words(sweep: Json) -> Text:
 
 
 def sweep_picture(sweep: Json, running: Sequence[Json], trouble: str | None) -> RenderableType:
-    """What is shown of a sweep while it runs: its facts, a bar, and the trials that train."""
+    """The live view of a sweep: its fields, a progress bar, and the unfinished trials."""
     counts = sweep["counts"]
     finished = counts["total"] - sum(counts[name] for name in UNFINISHED)
     full = round(_BAR * finished / counts["max"])

@@ -1,4 +1,4 @@
-"""Watching a sweep: a live picture on a terminal, one line for each trial that ended on a pipe."""
+"""Watches a sweep: in a terminal with a live view, on a pipe with one line for each trial that has ended."""
 
 import time
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _LAST_TRIALS = 12
 
 @dataclass(frozen=True)
 class SweepMoment:
-    """One look: the sweep, the trials that ended since the last look, and those that have not. `trouble`: no answer."""
+    """The result of one poll. `ended`: trials that ended since the last poll. `trouble`: why there was no answer."""
 
     sweep: Json
     ended: list[Json] = field(default_factory=list)
@@ -41,14 +41,14 @@ class SweepMoment:
 
 
 def follow_sweep(client: Client, sweep_id: str, *, timeout: float | None = None) -> Iterator[SweepMoment]:
-    """Look until the sweep has ended. Tries again without an answer, and raises, as `follow` does for a job."""
+    """Poll until the sweep has ended. Without an answer it tries again and raises as `follow` does for a job."""
     trials = _Trials(client, sweep_id)
     sweep: Json | None = None
     lost_since: float | None = None
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         try:
-            # Before the trials: all of them have ended where the sweep has.
+            # The sweep is read before its trials, so that all trials of an ended sweep have ended.
             seen = client.sweep(sweep_id)
             ended = trials.look(seen["counts"]["total"])
         except (Unreachable, ApiError) as error:
@@ -67,7 +67,7 @@ def follow_sweep(client: Client, sweep_id: str, *, timeout: float | None = None)
 
 
 class _Trials:
-    """The trials of one sweep. A finished trial does not change, so it is read once; the others at each look."""
+    """The trials of one sweep. A finished trial is read once, since it does not change; the others at each poll."""
 
     def __init__(self, client: Client, sweep_id: str) -> None:
         self.client, self.sweep_id = client, sweep_id
@@ -75,7 +75,7 @@ class _Trials:
         self._count = self._newest = 0
 
     def look(self, total: int) -> list[Json]:
-        """Read what may have changed; the trials that ended since the last look. `total`: of trials that there are."""
+        """Read what may have changed; return the trials that ended since the last call. `total`: number of trials."""
         running = [one["number"] for one in self.unfinished]
         seen = self.client.trials(self.sweep_id, numbers=running)["data"] if running else []
         new = list(self.client.all_trials(self.sweep_id, self._newest)) if total > self._count else []
@@ -105,12 +105,12 @@ def print_sweep_ending(sweep: Json, *, err: bool = False) -> None:
 
 
 def _watch_live(screen: Console, moments: Iterator[SweepMoment]) -> Json:
-    news = _News()
+    changes = _Changes()
     sweep: Json = {}
     with Live(console=screen, refresh_per_second=4, transient=True) as live:
         for moment in moments:
             is_first, sweep = not sweep, moment.sweep
-            lines = news.lines(moment)
+            lines = changes.lines(moment)
             if is_first and len(lines) > _LAST_TRIALS:
                 live.console.print(Text(f"… {len(lines) - _LAST_TRIALS} trials before these", "dim"))
                 lines = lines[-_LAST_TRIALS:]
@@ -121,17 +121,17 @@ def _watch_live(screen: Console, moments: Iterator[SweepMoment]) -> Json:
 
 
 def _watch_lines(screen: Console, moments: Iterator[SweepMoment]) -> Json:
-    news = _News()
+    changes = _Changes()
     sweep: Json = {}
     for moment in moments:
         sweep = moment.sweep
-        for line in news.lines(moment):
+        for line in changes.lines(moment):
             screen.print(line, soft_wrap=True)
     return sweep
 
 
-class _News:
-    """The lines of what is new: trials that ended, which of them were the best so far, a lost connection."""
+class _Changes:
+    """Describes what is new: trials that have ended, whether one is the best so far, a lost connection."""
 
     def __init__(self) -> None:
         self._best: float | None = None

@@ -27,7 +27,7 @@ _ROWS: tuple[tuple[str, str, _Write], ...] = (
 
 
 def print_system(document: Json) -> None:
-    """Print the machines, a row for each value that is known, and what the training waited for."""
+    """Print the machines, a row for each known metric, and the finding, such as what the training waited for."""
     samples = document["data"]
     for one in document["attempts"]:
         show_rows(literal(f"attempt {one['attempt']}: {_machine_words(one)}"))
@@ -42,7 +42,7 @@ def print_system(document: Json) -> None:
 
 
 def system_words(document: Json, *, is_running: bool) -> Text:
-    """The last values of a job that runs, the medians of another one, and what the training waited for."""
+    """The last values of a running job, or the medians of another job; and the finding."""
     samples, finding = document["data"], document["finding"]
     shown = samples[-1:] if is_running else samples
     rows = [(label, _figures(shown, name, write)[1]) for label, name, write in _ROWS if _is_known(shown, name)]
@@ -69,7 +69,7 @@ def _figures(samples: Sequence[Json], name: str, write: _Write) -> list[str]:
 
 
 def _median(known: Sequence[tuple[float, float]]) -> float:
-    """The median over the time: a longer sample counts more."""
+    """The median weighted by time: a longer sample counts more."""
     half, passed = sum(seconds for _, seconds in known) / 2, 0.0
     for value, seconds in sorted(known):
         passed += seconds

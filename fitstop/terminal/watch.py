@@ -1,4 +1,4 @@
-"""Watching a job: a live picture under its events on a terminal, one line for each event on a pipe."""
+"""Watches a job: in a terminal with a live view below the events, on a pipe with one line for each event."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fitstop.client import Client, Json
 from fitstop.terminal.follow import Moment, follow
-from fitstop.terminal.foresight import Foresight
+from fitstop.terminal.forecast_reader import ForecastReader
 from fitstop.terminal.job_view import ending, failure_words, job_picture, queue_place
 from fitstop.terminal.output import clock, console, literal
 
@@ -33,15 +33,19 @@ def watch(client: Client, job_id: str, timeout: float | None = None, *, err: boo
     screen = console(err=err)
     with catch_interrupts() as interrupted:
         moments = until(interrupted, follow(client, job_id, timeout=timeout))
-        return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
+        return (
+            _watch_live(screen, moments, ForecastReader(client))
+            if screen.is_terminal
+            else _watch_lines(screen, moments)
+        )
 
 
 @contextmanager
 def catch_interrupts() -> Iterator[threading.Event]:
-    """An event that a Ctrl-C sets, in addition to the KeyboardInterrupt.
+    """An event that Ctrl-C sets, in addition to the KeyboardInterrupt.
 
-    Python drops an exception that it happens to raise inside a finalizer or a callback of its own, with a line on
-    stderr. A display that is drawn a hundred times a second would sometimes miss a Ctrl-C.
+    Python drops an exception inside a finalizer or a callback of its own, with a line on stderr. So a live view, which
+    is drawn often, would sometimes miss a Ctrl-C.
     """
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -60,7 +64,7 @@ def catch_interrupts() -> Iterator[threading.Event]:
 
 
 def until(interrupted: threading.Event, moments: Iterator[_Moment]) -> Iterator[_Moment]:
-    """The moments, until `interrupted` is set: then KeyboardInterrupt."""
+    """Yield the moments; raise KeyboardInterrupt as soon as `interrupted` is set."""
     for moment in moments:
         if interrupted.is_set():
             raise KeyboardInterrupt
@@ -68,20 +72,20 @@ def until(interrupted: threading.Event, moments: Iterator[_Moment]) -> Iterator[
 
 
 def print_ending(job: Json, *, err: bool = False) -> None:
-    """Say how a job ended."""
+    """Print how a job has ended."""
     screen = console(err=err)
     for line in ending(job):
         screen.print(line)
 
 
 def event_line(event: Json) -> Text:
-    """One event as a line: the time of day here, and what happened."""
+    """One event as a line: the local time of day, and the message."""
     style = _LEVEL_STYLES.get(event.get("level", ""), "") or _TYPE_STYLES.get(event.get("type", ""), "")
     return Text.assemble((clock(event.get("time")), "dim"), "  ", literal(event.get("message", ""), style))
 
 
 def _event_row(event: Json) -> Table:
-    """The line for a screen: a long message wraps under its own beginning."""
+    """One event for a terminal: a long message is wrapped below its own beginning."""
     line = event_line(event)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
@@ -90,8 +94,8 @@ def _event_row(event: Json) -> Table:
     return grid
 
 
-def _watch_live(screen: Console, moments: Iterator[Moment], foresight: Foresight) -> Json:
-    news = _News()
+def _watch_live(screen: Console, moments: Iterator[Moment], forecasts: ForecastReader) -> Json:
+    changes = _Changes()
     job: Json = {}
     with Live(console=screen, refresh_per_second=8, transient=True) as live:
         for moment in moments:
@@ -101,24 +105,24 @@ def _watch_live(screen: Console, moments: Iterator[Moment], foresight: Foresight
             if first and len(events) > _LAST_EVENTS:
                 live.console.print(Text(f"… {len(events) - _LAST_EVENTS} events before these", "dim"))
                 events = events[-_LAST_EVENTS:]
-            for line in [*news.lines(moment, queue=False), *map(_event_row, events)]:
+            for line in [*changes.lines(moment, queue=False), *map(_event_row, events)]:
                 live.console.print(line)
-            live.update(job_picture(job, moment.trouble, foresight.of(job)))
+            live.update(job_picture(job, moment.trouble, forecasts.of(job)))
     return job
 
 
 def _watch_lines(screen: Console, moments: Iterator[Moment]) -> Json:
-    news = _News()
+    changes = _Changes()
     job: Json = {}
     for moment in moments:
         job = moment.job or job
-        for line in [*news.lines(moment, queue=True), *map(event_line, moment.events)]:
+        for line in [*changes.lines(moment, queue=True), *map(event_line, moment.events)]:
             screen.print(line, soft_wrap=True)
     return job
 
 
-class _News:
-    """What is new in a job's state beside its events: its place in the queue, failed attempts, a lost connection."""
+class _Changes:
+    """Describes what is new, except events: the place in the queue, failed attempts, a lost connection."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -126,7 +130,7 @@ class _News:
         self._trouble: str | None = None
 
     def lines(self, moment: Moment, *, queue: bool) -> list[Text]:
-        """The lines to print for a moment; a picture shows the queue by itself."""
+        """The lines to print for a moment. Without `queue`, nothing that a live view shows."""
         job = moment.job or {}
         lines = self._failed(job)
         place = f"queued, {queue_place(job)}" if job.get("status") == "queued" else ""

@@ -49,7 +49,7 @@ class Signal:
 
 class Process:
     """Tasks that live, freeze and die together; `children` die with it (PR_SET_PDEATHSIG), but for one that
-    `is_orphan`: it asked too late, and ends by its lifeline alone.
+    `is_orphan`: it asked too late, and ends by its heartbeat watchdog alone.
     """
 
     def __init__(self, name: str, machine: Machine) -> None:

@@ -38,7 +38,7 @@ import worker.supervisor.slot_table
 import worker.supervisor.slots
 import worker.supervisor.uploads
 import worker.supervisor.volume_watch
-import worker.training.lifeline
+import worker.training.heartbeat_watchdog
 import worker.training.stop_requests
 from proofs.simulation.eye import Eye
 from proofs.simulation.kernel import Kernel, Killed, Signal, Task
@@ -48,7 +48,7 @@ from shared.volume import Volume
 
 _READING = ("stat", "listdir", "scandir")
 _CHANGING = ("link", "replace", "rename", "unlink", "mkdir", "rmdir", "write", "fsync", "open")
-_TRAINING = (worker.training.lifeline, worker.training.stop_requests)
+_TRAINING = (worker.training.heartbeat_watchdog, worker.training.stop_requests)
 _WATCHING = (worker.supervisor.heartbeat, worker.supervisor.patrol, worker.supervisor.volume_watch)
 _TIMED = (
     shared.events,
@@ -68,7 +68,7 @@ _THREADED = (
     worker.supervisor.slot_table,
     worker.supervisor.slots,
     worker.supervisor.uploads,
-    worker.training.lifeline,
+    worker.training.heartbeat_watchdog,
 )
 _TOKENS = (
     shared.durable,
@@ -138,7 +138,7 @@ def simulated() -> Iterator[None]:
         stack.enter_context(patch.object(worker.supervisor.patrol, "is_gone", _is_gone))
         # A later look is the harder case, and every quarter of a second is most of all operations.
         stack.enter_context(patch.object(worker.supervisor.attempt, "_LOOK_SECONDS", 1.0))
-        stack.enter_context(patch.object(worker.training.lifeline, "_LOOK_SECONDS", 1.0))
+        stack.enter_context(patch.object(worker.training.heartbeat_watchdog, "_LOOK_SECONDS", 1.0))
         # Nothing is decided by a card.
         stack.enter_context(patch.object(worker.supervisor.slots, "_CARD_SECONDS", 60))
         yield

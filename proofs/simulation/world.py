@@ -1,7 +1,8 @@
 """One whole random schedule of a small world: workers, their children, the API and the faults, from one seed.
 
-The workers are the product's own: `Worker`, `Sweeper`, `AttemptRun`, `Heartbeat`, `StopRequests`, `Lifeline` and all
-below them. Simulated are Redis (`FakeQueue`), the training itself (`Child`: batches are waits), and the machines.
+The workers are the product's own: `Worker`, `Sweeper`, `AttemptRun`, `Heartbeat`, `StopRequests`, `HeartbeatWatchdog`
+and all below
+them. Simulated are Redis (`FakeQueue`), the training itself (`Child`: batches are waits), and the machines.
 """
 
 import shutil
@@ -32,7 +33,7 @@ from worker.ipc.exit_statuses import SUPERSEDED
 from worker.ipc.pulse import Pulse
 from worker.supervisor.slots import Worker
 from worker.training.errors import Superseded, TrainingStopped
-from worker.training.lifeline import Lifeline
+from worker.training.heartbeat_watchdog import HeartbeatWatchdog
 from worker.training.stop_requests import StopRequests
 
 # No back-off: the pause before the next attempt would hide a trainer that lives too long.
@@ -395,7 +396,7 @@ class Child:
     def _live(self) -> None:
         try:
             self._attempt.name_process(this_process())
-            with Lifeline(self._attempt, self._play.settings, self._give_way):
+            with HeartbeatWatchdog(self._attempt, self._play.settings, self._give_way):
                 self._train()
             code = 0
         except Superseded:

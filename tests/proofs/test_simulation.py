@@ -23,7 +23,7 @@ from proofs.simulation.world import SETTINGS, Play, run_world
 from shared.durable import create_file
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from worker.supervisor.heartbeat import Heartbeat
-from worker.training.lifeline import Lifeline
+from worker.training.heartbeat_watchdog import HeartbeatWatchdog
 from worker.training.stop_requests import StopRequests
 
 FIRST = 1_000_000
@@ -88,7 +88,7 @@ def test_a_self_stop_that_comes_after_the_take_over_is_seen(folder: Path, self_s
 
 def blind_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StopRequests, "_check_heartbeat", lambda *_: None)
-    monkeypatch.setattr(Lifeline, "_judge", lambda _: None)
+    monkeypatch.setattr(HeartbeatWatchdog, "_judge", lambda _: None)
 
 
 def test_a_child_that_does_not_look_for_itself_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

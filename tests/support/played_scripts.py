@@ -10,7 +10,7 @@ from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.jobs import claim
 from tests.support.scripts import put_script_job
-from worker.training.program.stage import set_stage
+from worker.training.program.prepared_script import prepare_script
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -23,7 +23,7 @@ def play(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Ending]:
 
 
 def play_attempt(attempt: AttemptFolder) -> Ending:
-    conclusion = run(attempt, StopRequests(attempt, 60), SETTINGS, set_stage(attempt, SETTINGS))
+    conclusion = run(attempt, StopRequests(attempt, 60), SETTINGS, prepare_script(attempt, SETTINGS))
     assert conclusion.ending is not None
     assert not conclusion.may_retry
     return conclusion.ending

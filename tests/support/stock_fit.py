@@ -20,7 +20,7 @@ def stock_fit(own: Callable[..., Any]) -> Callable[..., Any]:
     def fit(
         model: Any, x: Any, y: Any, *, epochs: int, batch_size: int, validation_split: float = 0.0, **more: Any
     ) -> Any:
-        seed, rows = random_state.seed_here(1), int(len(x) * (1 - validation_split))
+        seed, rows = random_state.derive_seed(1), int(len(x) * (1 - validation_split))
         inputs, targets = np.asarray(x, np.float32), np.asarray(y)
 
         def batches() -> Iterator[Any]:

@@ -1,10 +1,10 @@
 """`heartbeat.json`: an attempt's heartbeat, written by its worker and read by its training process.
 
-`count` is for other workers, which see by their own clocks that it stops. `began`, the moment before the write
-by the monotonic clock, is for the training program alone, which lives on the same machine: a beat that was on its way
-while the machine stood still is as old as its beginning, whenever it arrives. `elapsed`, the seconds from the claim to
-`began`, is for both: the training program reads the moment of the claim from it, and who ends a lost attempt reads how
-long it held its GPU.
+count     a counter for other workers, which notice by their own clocks when it stops
+began     the moment before the write, by the machine's monotonic clock. For the training process, which runs on the
+          same machine: if the machine was frozen during the write, the heartbeat is as old as the write's beginning
+elapsed   seconds from the claim to `began`. From it the training process computes the moment of the claim, and the
+          worker that ends a lost attempt computes how long that held its GPU
 """
 
 import json
@@ -18,7 +18,7 @@ from shared.job_folder import AttemptFolder
 
 @dataclass(frozen=True)
 class Beat:
-    """The first of an attempt has the `count` 1. Times are in seconds; older versions write no `elapsed`."""
+    """One heartbeat. `count` starts at 1. Times are in seconds; None if an older version wrote no `elapsed`."""
 
     count: int
     began: float
@@ -42,18 +42,18 @@ def newest_beat(attempt: AttemptFolder) -> Beat | None:
 
 
 def moment_of_claim(attempt: AttemptFolder) -> float | None:
-    """When the attempt was claimed, by this machine's monotonic clock, for its training program.
+    """When the attempt was claimed, by this machine's monotonic clock; for its training process.
 
-    None where no worker measures it, since the program runs by hand.
+    None without a heartbeat, since the program runs by hand.
     """
     beat = newest_beat(attempt)
     return None if beat is None or beat.elapsed is None else beat.began - beat.elapsed
 
 
 def held_by_last_beat(attempt: AttemptFolder, heartbeat_seconds: float) -> float | None:
-    """How long a lost attempt held its GPU: until its last beat, or without one its claim, and one interval more.
+    """Seconds for which a lost attempt held its GPU: until its last heartbeat (else its claim) and one interval more.
 
-    None where the beat does not say it.
+    None if the heartbeat is damaged, or of a version that does not say it.
     """
     try:
         beat = newest_beat(attempt)

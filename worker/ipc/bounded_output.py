@@ -1,7 +1,7 @@
 """The output of a training process, limited to a few megabytes: its beginning and its end (`shared.output`).
 
-Not a pipe, whose content is lost with its reader: the last lines of a killed process must remain. Standard
-output is a file, and a thread opens the next file when it is full. Not logging.handlers: libraries in C print too.
+Standard output is a file, and a thread opens the next file when it is full. A pipe would lose its content with its
+reader, but the last lines of a killed process must remain. `logging.handlers` would miss what C libraries print.
 """
 
 import os

@@ -1,11 +1,11 @@
 """XLA's compiled programs, stored for later jobs of this worker and of later workers on this machine.
 
-Compiling a small job's programs takes longer than all of its epochs, and a job whose model and data have the shapes of
-an earlier one's needs the same programs, to the last bit. XLA trusts the files of its cache, whose names tell neither
-the machine nor the version. So XLA reads and writes in a folder of its training process alone, which holds verified
-copies from a store (`program_store.py`); these folders lie in one of the worker's, which goes with it.
+Compiling the programs of a small job takes longer than all of its epochs, and a job whose model and data have the same
+shapes as those of an earlier job needs exactly the same programs. XLA trusts the files in its cache, whose names
+contain neither the machine nor the version. So each training process gives XLA its own folder, with verified copies
+from a store (`program_store.py`). These folders are in a folder of the worker, which is removed when the worker ends.
 
-A process that cannot compile beside kept programs gives them up for its worker, and its job begins again without them.
+If a process fails to compile with stored programs, its worker stops using them, and the job starts again without them.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from worker.ipc.program_store import empty, make_store
 
-# For a training process: its worker's folder, and the store.
+# Environment variables of a training process: its worker's folder, and the store.
 VARIABLE = "KEPT_PROGRAMS"
 STORE_VARIABLE = "KEPT_PROGRAMS_STORE"
 
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 
 
 class KeptPrograms:
-    """A worker's folder, held by a lock, and its store. A folder that nobody holds is that of a worker that was killed.
+    """A worker's folder, which it locks, and its store. A folder without a lock is that of a worker that was killed.
 
-    `compiler` names all that decides what XLA makes of a program. Where that is unknown (None), or `cache` cannot be
-    used, the store goes with the worker.
+    `cache`: the folder of the store. `compiler`: names all that XLA's result depends on (`identify_compiler`). If it
+    is None, or `cache` cannot be used, the store is in the worker's folder and removed with it.
     """
 
     def __init__(self, cache: Path, compiler: str | None, above: Path | None = None) -> None:
@@ -46,7 +46,7 @@ class KeptPrograms:
         try:
             _remove_abandoned(above.glob(f"{_PREFIX}*"))
             folder, lock = _make_held(_PREFIX, above)
-            # At this process's end at the latest.
+            # Runs at the end of this process at the latest.
             weakref.finalize(self, _remove, folder, lock)
             self._store = _lasting_store(cache, compiler) or make_store(folder / _STORE / "this-worker")
             self._folder = folder
@@ -54,27 +54,27 @@ class KeptPrograms:
             log.warning("each job compiles again, because nothing can be stored in %s: %s", above, error.strerror)
 
     def environment(self) -> dict[str, str]:
-        """What tells a new training process of them; empty where it is to compile without."""
+        """The environment variables for a new training process; empty if it must not use stored programs."""
         if self._folder is None or not _may_be_used(self._folder):
             return {}
         _remove_abandoned(self._folder.glob(f"{_OF_PROCESS}*"))
         return {VARIABLE: str(self._folder), STORE_VARIABLE: str(self._store)}
 
     def forget(self) -> None:
-        """Have all programs compiled again: one of them may be at fault."""
+        """Remove all stored programs, because one of them may be the cause of a failure."""
         if self._folder is not None:
             empty(self._store)
 
 
 def make_process_folder() -> Path:
-    """In a training process: its own folder, which nobody removes before the process ends. Raises OSError."""
+    """In a training process: create its folder, which exists until the process ends. Raises OSError."""
     return _make_held(_OF_PROCESS, Path(os.environ[VARIABLE]))[0]
 
 
 def give_up() -> bool:
-    """In a training process: have this worker use no kept program any more, and empty the store.
+    """In a training process: make its worker stop using stored programs, and empty the store.
 
-    False where the worker uses none, or cannot be informed.
+    False if the worker uses none, or cannot be informed.
     """
     if VARIABLE not in os.environ:
         return False
@@ -105,10 +105,10 @@ def _may_be_used(folder: Path) -> bool:
 
 
 def _make_held(prefix: str, above: Path) -> tuple[Path, int]:
-    """A new folder, and the descriptor that holds its lock until this process ends."""
+    """Create and lock a folder; return it with the descriptor, which has the lock until this process ends."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
-        # Before it is locked, another process may take it for an abandoned one, and remove it.
+        # Before it is locked, another process may consider it abandoned and remove it. Then try again.
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(lock, fcntl.LOCK_EX)

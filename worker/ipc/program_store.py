@@ -1,9 +1,9 @@
-"""The store of compiled programs: a folder for each compiler, beside those of others, on a machine's own disk.
+"""The store of compiled programs: a folder for each compiler, on a machine's own disk.
 
-    <above>/<compiler>/<name>   one program: a line with its digest, then the bytes that XLA wrote
+    <parent>/<compiler>/<name>   one program: a line with its digest, then the bytes that XLA wrote
 
-The digest covers the compiler, the name and the bytes. XLA reads none of these files: it reads what `restore` has
-copied out of them, after a look at their digests.
+The digest covers the compiler, the name and the bytes. XLA does not read these files. It reads the copies that
+`restore` makes of files whose digest is correct.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from shared.durable import create_file
 from shared.plain_files import UnusableDocument, read_plain
 
-# A small model has two programs of half a megabyte or less on a CPU, for each shape of its data.
+# On a CPU, a small model has two programs, of half a megabyte or less, for each shape of its data.
 _MOST_STORED_BYTES = 256 * 1024**2
 _MOST_RESTORED_BYTES = 64 * 1024**2
 
@@ -32,9 +32,9 @@ class _File(NamedTuple):
 
 
 def make_store(path: Path) -> Path:
-    """Make the folder `path`, in a folder that is made too, for this user alone.
+    """Create the folder `path` and its parent, for this user alone, and return it.
 
-    Raises OSError, also where one of them is a link or others may use it: what they put there would be run.
+    Raises OSError, also if one of them is a link or other users may use it: what they write there would be executed.
     """
     path.parent.parent.mkdir(parents=True, exist_ok=True)
     for folder in (path.parent, path):
@@ -47,9 +47,9 @@ def make_store(path: Path) -> Path:
 
 
 def restore(store: Path, prefix: str, into: Path) -> frozenset[str]:
-    """Copy programs whose names begin with `prefix` into a folder, the newest first; the names of those copied.
+    """Copy the programs whose names begin with `prefix` into a folder, the newest first; return their names.
 
-    A file is removed where its digest is not that of its content, its name and its compiler. Raises OSError.
+    Copies a maximum of 64 MiB. A file with a wrong digest is removed. Raises OSError.
     """
     names, left = set(), _MOST_RESTORED_BYTES
     for file in sorted(_files(store), reverse=True):
@@ -66,12 +66,15 @@ def restore(store: Path, prefix: str, into: Path) -> frozenset[str]:
 
 
 def put(store: Path, program: Path) -> None:
-    """Store a program that XLA has written, unless there is one of that name; the oldest ones go. Raises OSError."""
+    """Store a program that XLA has written, unless one of that name exists. Raises OSError.
+
+    The oldest programs of all compilers are removed above 256 MiB.
+    """
     put_content(store, program.name, program.read_bytes())
 
 
 def put_content(store: Path, name: str, content: bytes) -> None:
-    """The same of bytes that lie in no file."""
+    """Do the same as `put` with bytes that are not in a file."""
     create_file(store / name, _first_line(store, name, content) + content)
     held = 0
     for file in sorted((file for folder in store.parent.iterdir() for file in _files(folder)), reverse=True):
@@ -81,7 +84,7 @@ def put_content(store: Path, name: str, content: bytes) -> None:
 
 
 def remove(store: Path, name: str) -> None:
-    """Remove what was put by that name."""
+    """Remove the program of that name."""
     _remove(store / name)
 
 
@@ -92,7 +95,7 @@ def empty(store: Path) -> None:
 
 
 def read(store: Path, name: str) -> memoryview | None:
-    """What was put by that name; None for a file that is gone or damaged, which is removed. Raises OSError."""
+    """The program of that name; None if there is none, or it is damaged and was removed. Raises OSError."""
     path = store / name
     try:
         kept = read_plain(path, _MOST_STORED_BYTES)
@@ -115,7 +118,7 @@ def _first_line(store: Path, name: str, content: bytes | memoryview) -> bytes:
 
 
 def _files(folder: Path) -> Iterator[_File]:
-    """What lies in a folder; nothing where it is gone. What goes meanwhile is left out."""
+    """Yield the files of a folder. A folder or a file that has disappeared is left out."""
     with suppress(FileNotFoundError, NotADirectoryError):
         for path in folder.iterdir():
             with suppress(FileNotFoundError):
@@ -124,6 +127,6 @@ def _files(folder: Path) -> Iterator[_File]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file, unless it is gone or is none."""
+    """Remove a file. Does nothing if it is gone or not a file."""
     with suppress(OSError):
         path.unlink()

@@ -1,10 +1,10 @@
-"""The training process's progress messages to its worker:
+"""Pulses: the progress messages of a training process to its worker.
 
-a batch is done. A pulse says how long the next one may take, and the run's position. Where there is no worker (the
-program runs by hand) a pulse goes nowhere.
+A pulse says that the run makes progress, how long the worker may wait for the next one, and the run's position. Without
+a worker, since the program runs by hand, nothing is sent.
 
-A training process may run a user's script, so the worker never unpickles its messages and never waits for the rest of
-one: a pulse is one short line, and anything else is ignored.
+A training process may run a user's script, so the worker never unpickles a message and never waits for the rest of one.
+A pulse is one short line, and anything else is ignored.
 """
 
 import math
@@ -20,7 +20,7 @@ _sender: Connection | None = None
 
 
 class Pulse(NamedTuple):
-    """`silence_seconds`: a run without another pulse for this time hangs. `place`: where it is, as `epoch:step`."""
+    """`silence_seconds`: without another pulse for this time, the run hangs. `place`: its position, as `epoch:step`."""
 
     silence_seconds: float
     place: str
@@ -33,7 +33,7 @@ def send_to(sender: Connection) -> None:
 
 
 def send(pulse: Pulse) -> None:
-    """Send it to the worker. If the worker has exited, the child ends by other means."""
+    """Send a pulse to the worker. Ignores errors: if the worker has exited, this process ends by other means."""
     if _sender is None:
         return
     try:

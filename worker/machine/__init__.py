@@ -1,1 +1,1 @@
-"""The machine that a worker has: its devices, libraries and memory, and whether it trains."""
+"""The machine of a worker: its devices, libraries and memory, and whether training works on it."""

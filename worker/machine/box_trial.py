@@ -1,4 +1,4 @@
-"""Whether this machine's kernel provides the box for programs: a separate process enters one and reports."""
+"""Tests whether this machine's kernel can confine programs: a separate process enters an empty box and reports."""
 
 import json
 import os
@@ -13,7 +13,7 @@ _SECONDS = 60
 
 @dataclass(frozen=True)
 class BoxTrial:
-    """The layers in force in the box and the missing ones, each with its reason; `openings`: broken promises."""
+    """`layers`: the layers that are in force. `lacks`: the missing ones, with reasons. `openings`: broken promises."""
 
     layers: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class BoxTrial:
 
 
 def try_box() -> BoxTrial:
-    """Enter an empty box in another process. Takes a fraction of a second."""
+    """Test the box in another process. Takes a fraction of a second."""
     with tempfile.TemporaryDirectory(prefix="fitstop-box-", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-P", "-m", PROGRAM, folder]
         try:

@@ -1,4 +1,4 @@
-"""The GPUs of a worker, and which of them each of its slots holds."""
+"""The GPUs of a worker, and which of them each slot has."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -18,22 +18,22 @@ def visible_cards() -> tuple[str, ...]:
 
 
 def cards_of_slot(cards: Sequence[str], slot: int, each: int) -> tuple[str, ...]:
-    """The GPUs of a slot that holds `each` of them. Where there are too few for all slots, they are shared in turn."""
+    """The GPUs of a slot that has `each` of them. If there are too few for all slots, several slots share a GPU."""
     return tuple(cards[(slot * each + number) % len(cards)] for number in range(each)) if cards else ()
 
 
 def cards_of_slots(cards: Sequence[str], slots: Iterable[int], each: int) -> tuple[str, ...]:
-    """The GPUs of slots that each hold `each` of them, every GPU once."""
+    """The GPUs of several slots, each GPU once."""
     return tuple(dict.fromkeys(card for slot in slots for card in cards_of_slot(cards, slot, each)))
 
 
 def count_devices(cards: Sequence[str], slots: Sequence[int], each: int) -> int:
-    """On how many devices slots can train one job together; a CPU is divided into as many as are wanted."""
+    """On how many devices these slots together can train one job. On a CPU, each slot has `each` devices."""
     return len(cards_of_slots(cards, slots, each)) if cards else len(slots) * each
 
 
 def choose_slots(cards: Sequence[str], slots: Sequence[int], each: int, devices: int) -> tuple[int, ...]:
-    """The first slots that hold this number of devices together, of which each adds some."""
+    """The first slots that together have this number of devices, without slots that add none."""
     chosen: tuple[int, ...] = ()
     for slot in slots:
         more = (*chosen, slot)
@@ -44,13 +44,13 @@ def choose_slots(cards: Sequence[str], slots: Sequence[int], each: int, devices:
 
 
 def card_environment(cards: Sequence[str]) -> dict[str, str]:
-    """The variables with which a process sees these GPUs alone, in this order; empty on a CPU."""
+    """The environment variables with which a process sees only these GPUs, in this order; empty on a CPU."""
     # By its own default CUDA numbers the fastest GPU 0; NVIDIA's library and `nvidia-smi` number by the bus.
     return {"CUDA_VISIBLE_DEVICES": ",".join(cards), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if cards else {}
 
 
 def describe_cards(cards: Sequence[str], slots: int, each: int) -> tuple[Gpu, ...]:
-    """Each GPU that a slot holds, and how busy and full it is."""
+    """Each GPU that a slot has, with its utilization and memory."""
     held: dict[str, list[int]] = {}
     for slot in range(slots):
         for card in dict.fromkeys(cards_of_slot(cards, slot, each)):

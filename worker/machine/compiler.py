@@ -1,6 +1,6 @@
-"""What decides which machine code XLA makes of a program, and whether this machine can run it: the compiler's identity.
+"""Identifies the compiler: everything that decides which machine code XLA makes, and whether this machine can run it.
 
-Nothing is imported: the packages are known by the lists of their files, with a digest of each, that they came with.
+The packages are not imported. They are identified by their RECORD, the list of their files with a digest of each.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ _OF_CPU = re.compile(
 
 
 def identify_compiler() -> str | None:
-    """A digest of the compiler's packages, the CPU's features, the GPUs and their driver; None where one is unknown.
+    """A digest of the compiler's packages, the CPU's features, the GPUs and their driver; None if one is unknown.
 
-    The environment's flags are not in it: each training process has its own.
+    It does not contain flags in the environment, which each training process adds.
     """
     packages, cpu, gpus = _packages(), _cpu(), _gpus()
     if not packages or cpu is None or gpus is None:
@@ -31,7 +31,7 @@ def identify_compiler() -> str | None:
 
 
 def _packages() -> list[tuple[str, str, str]] | None:
-    """Name, version and digest of the list of files of each; None where one has no such list."""
+    """Name, version and digest of the RECORD of each package; None if one has no RECORD."""
     found = [one for one in distributions() if _PACKAGES.match(one.metadata["Name"] or "")]
     listed = sorted((one.metadata["Name"], one.version, _digest_of_files(one)) for one in found)
     return listed if all(digest for _, _, digest in listed) else None
@@ -43,7 +43,7 @@ def _digest_of_files(package: Distribution) -> str:
 
 
 def _cpu() -> list[str] | None:
-    """What the kernel says of each kind of core; None where it says nothing of their features."""
+    """The kernel's description of each kind of core; None if it does not list their features."""
     try:
         lines = {line for line in _CPU_INFO.read_text().splitlines() if _OF_CPU.fullmatch(line)}
     except OSError:
@@ -52,7 +52,7 @@ def _cpu() -> list[str] | None:
 
 
 def _gpus() -> list[str] | None:
-    """The driver's version, and the name and compute capability of each GPU; None where the driver does not answer."""
+    """The driver's version, and the name and compute capability of each GPU; None if the driver does not answer."""
     try:
         import pynvml
     except ImportError:

@@ -1,4 +1,4 @@
-"""The device of this worker, by its common name. From NVIDIA's own library, which creates no CUDA context."""
+"""The name and the use of this worker's device, from NVIDIA's own library, which creates no CUDA context."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from shared.worker_card import GpuUse
 
 
 class DeviceUnusable(FitstopError):
-    """There is a GPU but its driver does not answer for it: the container or the bus has lost it."""
+    """There is a GPU, but its driver does not answer: the container or the bus has lost it."""
 
     code = "device_unusable"
 
@@ -20,7 +20,7 @@ def device_name() -> str:
 
 
 def device_use() -> GpuUse | None:
-    """Utilization and memory of that GPU, by all processes; None on a CPU, and if the driver does not report it."""
+    """Utilization and memory of the first GPU, by all processes; None on a CPU, or if the driver does not report it."""
     index = _first_index()
     if index is None:
         return None
@@ -39,7 +39,7 @@ def device_use() -> GpuUse | None:
 
 
 def _first_index() -> int | None:
-    """The first GPU that this process may use; None where it may use none."""
+    """The index of the first GPU that this process may use; None if it may use none."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and (not visible.strip() or visible.strip() == "-1"):
         return None
@@ -60,7 +60,7 @@ def _gpu(index: int) -> str:
         import pynvml
     except ImportError:
         return _cpu()
-    # What a machine without a GPU says; anything else comes from a GPU that is there and broken.
+    # The errors of a machine without a GPU. Any other error means that there is a GPU that does not work.
     none = (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded, pynvml.NVMLError_NotFound)
     try:
         pynvml.nvmlInit()

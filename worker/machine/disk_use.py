@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def used_bytes(folder: Path) -> Iterator[int]:
-    """The bytes of each file and folder beneath, each counted once; what vanishes meanwhile is none."""
+    """Yield the bytes on the disk of each file and folder below `folder`, each once. Ignores files that disappear."""
     seen: set[tuple[int, int]] = set()
     for _, folders, names, descriptor in os.fwalk(folder):
         for name in (*folders, *names):

@@ -1,6 +1,6 @@
 """`python -m worker.machine.doctor`: what this machine can train on, as a JSON list of {name, status, detail, fix}.
 
-NVIDIA's library is asked here; TensorFlow runs in a child, since a broken driver may crash it.
+NVIDIA's library is used here. TensorFlow runs in a child process, because a broken driver may crash it.
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import Any
 
 from worker.machine.box_trial import BoxTrial, try_box
 from worker.machine.device import DeviceUnusable, device_name
-from worker.machine.libraries import DRIVERS_OWN, Libraries, look_at_libraries
+from worker.machine.libraries import DRIVERS_OWN, Libraries, check_libraries
 from worker.machine.trial import PROGRAM, try_training
 
-# What TensorFlow 2.21 has no working code for (tensorflow#89272, #111958).
+# From this compute capability on, TensorFlow 2.21 has no working code (tensorflow#89272, #111958).
 _FIRST_UNSUPPORTED = (10, 0)
 _LEAST_CUDNN = (9, 24)
 _LEAST_DRIVER = 525
@@ -41,12 +41,12 @@ def main() -> int:
 
 
 def findings() -> list[Finding]:
-    """The box of programs; the GPU, its driver, CUDA's libraries, what TensorFlow carries for it, whether it trains."""
-    return [of_box(try_box()), *_of_device()]
+    """Check the box for programs, the GPU and its driver, CUDA's libraries, TensorFlow's code for it, and training."""
+    return [box_finding(try_box()), *_device_findings()]
 
 
-def of_box(trial: BoxTrial) -> Finding:
-    """What this machine's kernel gives of the box that programs run in, and what it lacks."""
+def box_finding(trial: BoxTrial) -> Finding:
+    """The finding about the box that programs run in."""
     lacks = f"; missing: {'; '.join(trial.lacks)}" if trial.lacks else ""
     if not trial.openings:
         return _finding("program box", "ok", f"closed: {', '.join(trial.layers)}{lacks}")
@@ -57,15 +57,15 @@ def of_box(trial: BoxTrial) -> Finding:
     return _finding("program box", "warning", f"open: {trial.openings}", fix)
 
 
-def _of_device() -> list[Finding]:
+def _device_findings() -> list[Finding]:
     try:
         name = device_name()
     except DeviceUnusable as error:
         return [_finding("GPU", "problem", str(error), "start the machine or the container again")]
     card = None if name.startswith("CPU") else _card()
-    found = [of_card(card) if card else _no_gpu(name), *of_libraries(look_at_libraries(), card)]
+    found = [gpu_finding(card) if card else _no_gpu(name), *library_findings(check_libraries(), card)]
     trial = try_training("GPU" if card else "CPU")
-    return found + (_of_tensorflow(trial.report, card) if trial.report else [_training_failed(trial.failure)])
+    return found + (_tensorflow_findings(trial.report, card) if trial.report else [_training_failed(trial.failure)])
 
 
 def _no_gpu(name: str) -> Finding:
@@ -92,7 +92,7 @@ def _card() -> Card:
     return card
 
 
-def of_card(card: Card) -> Finding:
+def gpu_finding(card: Card) -> Finding:
     """Whether its driver, its kind and its free memory are such that jobs can train on it."""
     detail = (
         f"{card.name}, compute capability {_add_dot(card.capability)}, driver {card.driver}, "
@@ -110,8 +110,8 @@ def of_card(card: Card) -> Finding:
     return _finding("GPU", "ok", detail)
 
 
-def of_libraries(libraries: Libraries, card: Card | None) -> list[Finding]:
-    """Whether all of them are found; nothing where there are none, as in a TensorFlow for the CPU alone."""
+def library_findings(libraries: Libraries, card: Card | None) -> list[Finding]:
+    """The finding about CUDA's libraries; none with the CPU build of TensorFlow, which has no such libraries."""
     if not libraries.count:
         return []
     detail = f"{libraries.count} files, {libraries.size_bytes / 1e9:.1f} GB"
@@ -136,8 +136,8 @@ def _list_libraries(libraries: Libraries) -> str:
     return ", ".join(sorted(libraries.missing))
 
 
-def _of_tensorflow(report: dict[str, Any], card: Card | None) -> list[Finding]:
-    found = [of_code(report["tensorflow"], report["carried"], card)]
+def _tensorflow_findings(report: dict[str, Any], card: Card | None) -> list[Finding]:
+    found = [code_finding(report["tensorflow"], report["carried"], card)]
     if report["cudnn"] and tuple(int(part) for part in report["cudnn"].split(".")[:2]) < _LEAST_CUDNN:
         fix = "pip install 'nvidia-cudnn-cu12>=9.24': with older ones Conv2D training dies under XLA"
         found.append(_finding("cuDNN", "problem", report["cudnn"], fix))
@@ -145,9 +145,11 @@ def _of_tensorflow(report: dict[str, Any], card: Card | None) -> list[Finding]:
     return [*found, _finding("training", "ok", f"on the {report['device']}, under XLA, with compiling: {seconds}")]
 
 
-def of_code(versions: str, carried: Sequence[str], card: Card | None) -> Finding:
-    """What TensorFlow carries for the card: `sm_89` is machine code for 8.9 and later 8.x, `compute_90` such code for
-    9.0 and text, which the driver of any newer card compiles.
+def code_finding(versions: str, carried: Sequence[str], card: Card | None) -> Finding:
+    """The finding about TensorFlow's code for the GPU.
+
+    `carried`: the capabilities that it has code for. `sm_89` is machine code for 8.9 and later 8.x; `compute_90` is
+    machine code for 9.0, and code that the driver of any newer GPU can compile.
     """
     if card is None:
         return _finding("TensorFlow", "ok", versions)

@@ -1,6 +1,6 @@
 """Current use of a GPU, from NVIDIA's own library (NVML) and its binding nvidia-ml-py.
 
-Every value may be missing: a card that is split (MIG) reports no utilisation, others no power. None of it is an error.
+Every value may be missing: a GPU that is divided (MIG) reports no utilization, others no power. That is not an error.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class GpuSample:
-    """One moment: per cent of the time in which the GPU computed, its used memory, power, temperature."""
+    """The state of a GPU at one moment: per cent of time in use, used memory, power, temperature."""
 
     percent: float | None = None
     memory_bytes: int | None = None
@@ -24,10 +24,10 @@ _NOTHING = GpuSample()
 
 
 class GpuMeter:
-    """Reads a GPU while the context is open, the first that this process may use by default; nothing where it has none.
+    """Reads a GPU while the context is open, during which the library stays loaded: loading takes longer than reading.
 
-    `card`: its name for CUDA, a number or a UUID.
-    `name` and `memory_bytes` are None there. The library stays loaded meanwhile: to load it takes longer than to ask.
+    `card`: the GPU's number or UUID, as CUDA names it; by default the first that this process may use. Without a GPU,
+    `name`, `memory_bytes` and all values are None.
     """
 
     def __init__(self, card: str | None = None) -> None:
@@ -58,7 +58,7 @@ class GpuMeter:
         self._library = None
 
     def read(self) -> GpuSample:
-        """The GPU at this moment; what the driver does not say is None."""
+        """The GPU's state now; values that the driver does not report are None."""
         handle = self._handle
         if handle is None:
             return _NOTHING
@@ -70,7 +70,7 @@ class GpuMeter:
         )
 
     def _ask(self, question: Callable[[Any], Any]) -> Any:
-        """The answer; None where the driver has none."""
+        """Ask the library; None if it raises an error."""
         if self._library is None:
             return None
         try:
@@ -80,7 +80,7 @@ class GpuMeter:
 
 
 def _find(nvml: Any, visible: str | None) -> Any:
-    """The first GPU of CUDA_VISIBLE_DEVICES, which names it by number or by UUID; None where that names none."""
+    """NVML's handle of the first GPU in CUDA_VISIBLE_DEVICES, by number or UUID; None if it names none."""
     first = "0" if visible is None else visible.split(",")[0].strip()
     if first.isdecimal():
         return nvml.nvmlDeviceGetHandleByIndex(int(first))

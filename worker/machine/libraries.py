@@ -1,4 +1,4 @@
-"""The shared libraries of NVIDIA's wheels and of TensorFlow, and whether each finds those that it needs."""
+"""Checks whether the shared libraries of NVIDIA's wheels and of TensorFlow find the libraries that they need."""
 
 import subprocess
 from collections.abc import Iterable
@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-# These come with the driver of the machine, and into a container with NVIDIA's toolkit.
+# These come with the machine's driver, and get into a container by NVIDIA's toolkit.
 DRIVERS_OWN = ("libcuda.so", "libnvidia-")
 
 
 @dataclass(frozen=True)
 class Libraries:
-    """How many there are, and each name that one of them needs and nothing has, with the file that needs it."""
+    """`count`: number of libraries. `missing`: each library that was not found, with a file that needs it."""
 
     count: int = 0
     size_bytes: int = 0
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def look_at_libraries() -> Libraries:
-    """Those of this Python; none where it has no wheels of NVIDIA's. Takes a second or two for some gigabytes."""
+def check_libraries() -> Libraries:
+    """Check the libraries of this Python; none without NVIDIA's wheels. Takes a second or two for some gigabytes."""
     folders = [folder for name in ("nvidia", "tensorflow") for folder in _folders(name)]
     files = sorted(file for folder in folders for file in folder.rglob("*.so*") if file.is_file())
     if not any("nvidia" in file.parts for file in files):
@@ -29,7 +29,7 @@ def look_at_libraries() -> Libraries:
 
 
 def missing_from(files: Iterable[Path]) -> dict[str, str]:
-    """What the system's own `ldd` does not find for them, without running any of their code."""
+    """The libraries that `ldd` does not find, each with a file that needs it. Executes none of the files."""
     missing: dict[str, str] = {}
     for file in files:
         said = subprocess.run(["ldd", str(file)], capture_output=True, text=True, check=False).stdout
@@ -40,6 +40,6 @@ def missing_from(files: Iterable[Path]) -> dict[str, str]:
 
 
 def _folders(package: str) -> list[Path]:
-    """Where a package lies; it is not imported."""
+    """The folders of a package, without importing it."""
     spec = find_spec(package)
     return [Path(one) for one in (spec.submodule_search_locations or [])] if spec else []

@@ -1,6 +1,6 @@
-"""The machine's memory: its size, kills by the kernel when it ran out, and data that needs more.
+"""The machine's memory: its size, the kernel's out-of-memory kills, and the error of data that is too large.
 
-A SIGKILL alone does not say who sent it.
+The kernel's count of kills is needed because a SIGKILL does not say who sent it.
 """
 
 from functools import cache
@@ -18,7 +18,8 @@ _CGROUP_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/mem
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _NUMBER_BYTES = 4
-# Of the machine, what a training process may take where no limit is set: the rest is its worker's and the system's.
+# Part of the memory that a training process may use without a limit in the settings. The worker and the system need the
+# rest.
 _TRAINING_SHARE = 0.9
 
 
@@ -29,23 +30,22 @@ def out_of_memory_kills() -> int:
 
 @cache
 def memory_bytes() -> int | None:
-    """The memory of this machine, or of this container where that is less; None where nothing says it."""
+    """Bytes of memory of this machine, or of this container if that is less; None if unknown."""
     total = (int(line.split()[1]) * 1024 for line in _read(_MEMINFO) if line.startswith("MemTotal:"))
     limits = (int(line) for path in _CGROUP_LIMITS for line in _read(path) if line.isdecimal())
     return min((*total, *limits), default=None)
 
 
 def training_limit(asked_bytes: int) -> int | None:
-    """Maximum memory of one training process; None if the machine's is unknown."""
+    """Maximum bytes of memory of a training process: `asked_bytes`, or 0.9 of the machine's; None if unknown."""
     has = memory_bytes()
     return asked_bytes or (None if has is None else int(has * _TRAINING_SHARE))
 
 
 def held_bytes(pid: int) -> int:
-    """The memory of a process and of all that it has started, without the files that they have mapped.
+    """Bytes of memory of a process and its descendants, without mapped files. 0 if it has ended, or if unknown.
 
-    0 for one that has ended, and where nothing says it. Not a cgroup: making one needs rights that a worker, above all
-    in a container, does not have.
+    A cgroup would be simpler, but a worker, above all in a container, may not create one.
     """
     return sum(map(anonymous_bytes, process_family(pid)))
 

@@ -1,4 +1,4 @@
-"""Ownership of a program's files: of its own user while it runs, of the worker before and after."""
+"""Changes the owner of a program's files: its own user while it runs, the worker before and after."""
 
 import os
 from contextlib import suppress
@@ -17,9 +17,9 @@ def change_owner(folder: Path, user: int, group: int) -> None:
 
 
 def take_back(folder: Path) -> None:
-    """Take back the files of a program of another user after its end, and remove the shared memory that it left.
+    """Take ownership of the files of a program that ran as another user, and remove the shared memory that it left.
 
-    Nothing happens where the folder is this process's own, or this process is not root. Raises OSError.
+    Does nothing unless the folder belongs to another user and this process is root. Raises OSError.
     """
     user = folder.lstat().st_uid
     if os.geteuid() != 0 or user == 0:

@@ -1,6 +1,6 @@
-"""What a process and all that it has started use: processor, memory, disk. Read from /proc (proc(5)).
+"""What a process and its descendants use of the CPU, the memory and the disk; read from /proc (proc(5)).
 
-Not psutil, whose `children` reads every process of the machine, once a second.
+The `children` of psutil would read every process of the machine, once a second.
 """
 
 import os
@@ -12,7 +12,7 @@ from itertools import islice
 
 _PROC = "/proc"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-# More of them are not looked at: a script may start thousands.
+# Maximum processes that are read, because a script may start thousands.
 _MOST_PROCESSES = 256
 # Fields of /proc/<pid>/stat, counted from the one after the name in brackets: user and system time, its own and that
 # of children which have ended.
@@ -22,9 +22,9 @@ _MOST_FILE_BYTES = 65_536
 
 @dataclass(frozen=True)
 class ProcessUse:
-    """Of a process and its descendants: seconds of processor time so far, memory without mapped files, bytes so far.
+    """What a process and its descendants use: CPU seconds so far, memory without mapped files, disk bytes so far.
 
-    The bytes are those that went to or came from a disk; None where the kernel does not say it.
+    Disk bytes were really read from or written to a disk; None if the kernel does not say it.
     """
 
     cpu_seconds: float
@@ -34,7 +34,7 @@ class ProcessUse:
 
 
 def process_family(pid: int) -> Iterator[int]:
-    """A process and all that it has started, as far as they are alive; nothing elsewhere than on Linux."""
+    """Yield the ids of a process and its living descendants; of the process alone without /proc."""
     pending = [pid]
     while pending:
         yield (process := pending.pop())
@@ -45,7 +45,7 @@ def process_family(pid: int) -> Iterator[int]:
 
 
 def process_use(pid: int) -> ProcessUse | None:
-    """None where the process has ended, and where the system has no /proc."""
+    """What the process and its descendants use; None if it has ended, or the system has no /proc."""
     if not _read(f"{_PROC}/{pid}/stat"):
         return None
     family = list(islice(process_family(pid), _MOST_PROCESSES))
@@ -59,13 +59,13 @@ def process_use(pid: int) -> ProcessUse | None:
 
 
 def anonymous_bytes(pid: int) -> int:
-    """The memory of a process, without the files that it has mapped; 0 where nothing says it."""
+    """Bytes of memory of a process, without mapped files; 0 if unknown."""
     return 1024 * _value(_read(f"{_PROC}/{pid}/status"), b"RssAnon:")
 
 
 @cache
 def available_cores() -> float:
-    """The cores that this process may use: a fraction where its container may use a part of the time only."""
+    """Number of cores that this process may use; a fraction if its container has a CPU quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").decode().partition(" ")
     return min(cores, int(quota) / int(period)) if quota.isdecimal() else cores
@@ -77,19 +77,19 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _disk_bytes(pid: int) -> tuple[int, int] | None:
-    """None also where this process may not see it: that of another user, in a container."""
+    """Bytes read and written; None if unknown, such as for a process of another user in a container."""
     content = _read(f"{_PROC}/{pid}/io")
     return (_value(content, b"read_bytes:"), _value(content, b"write_bytes:")) if content else None
 
 
 def _value(content: bytes, name: bytes) -> int:
-    """The number after `name`, which begins a line."""
+    """The number after `name` at the beginning of a line; 0 if there is none."""
     _, found, rest = (b"\n" + content).partition(b"\n" + name)
     return int(rest.split(maxsplit=1)[0]) if found else 0
 
 
 def _read(path: str) -> bytes:
-    """Empty for a process that has ended."""
+    """The content of a file in /proc; empty for a process that has ended."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether this machine can train: two small models in a separate process, which a broken driver may crash."""
+"""Tests whether this machine can train: two small models in a separate process, which a broken driver may crash."""
 
 import json
 import os
@@ -14,14 +14,14 @@ _SECONDS = 1800
 
 @dataclass(frozen=True)
 class Trial:
-    """What the program reported, empty where it failed; `failure` says why, and is empty where it did not."""
+    """`report`: what the test reported, empty if it failed. `failure`: why it failed, empty if it did not."""
 
     report: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
 
 
 def try_training(place: str) -> Trial:
-    """Train them on the `GPU` or the `CPU`. Takes some seconds, and minutes on a GPU that compiles for itself."""
+    """Train on the `GPU` or the `CPU` (`place`). Takes seconds, or minutes if the GPU's driver must compile."""
     command = [sys.executable, "-P", "-m", PROGRAM, place]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
     try:

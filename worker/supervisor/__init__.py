@@ -1,5 +1,4 @@
-"""The worker's own process:
+"""The worker's own process: it claims jobs, starts training processes, sends heartbeats, and records how attempts end.
 
-claims jobs, starts training processes, sends heartbeats, and records how attempts ended. The rule of this folder: it
-imports neither Keras nor `worker.training`, not even inside a function.
+The rule of this folder: it imports neither Keras nor `worker.training`, not even inside a function.
 """

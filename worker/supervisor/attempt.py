@@ -1,4 +1,4 @@
-"""One attempt at a job, from the claim to its end: start a child, send heartbeats, watch it, record how it ended."""
+"""Runs one attempt from its claim to its end: starts a child, sends heartbeats, watches it, records how it ended."""
 
 import errno
 import logging
@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 class AttemptRun:
     """Runs one claimed attempt in the thread of one slot.
 
-    `since`: the moment before its claim, by this machine's monotonic clock. `cards`: the GPUs of the slot, as CUDA
-    names them, of which it sees as many as its claim says.
+    `since`: the moment before the claim, by this machine's monotonic clock. `cards`: the GPUs of the slot, as CUDA
+    names them. The child sees only as many as the claim says.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
@@ -66,8 +66,8 @@ class AttemptRun:
     def run(self, child: Child) -> None:
         """Train in `child`, and record the end.
 
-        If this process dies, another worker can continue. An attempt that ended because the volume took no heartbeat or
-        could not be read is handed back.
+        If this process is killed, another worker continues. An attempt is handed back if the heartbeat could not be
+        written to the volume, or the volume could not be read.
         """
         try:
             self._run(child)
@@ -80,7 +80,7 @@ class AttemptRun:
         try:
             with heartbeat:
                 self._tell(*_lost_before(self._attempt), _claim_event(self._attempt))
-                # An owner whose first beat came late may count as lost by now, and starts no child.
+                # If the first heartbeat came late, another worker may have ended the attempt: start no child.
                 end = None if heartbeat.is_lost else self._train(child, heartbeat)
                 if end is not None and not heartbeat.is_lost:
                     self._record(end)
@@ -93,12 +93,12 @@ class AttemptRun:
             return
         code = classify_storage_error(trouble, self._volume.root)
         reason = JobError(code=code, message=storage_message(code, trouble))
-        # While the volume fails nothing is learned: nobody pays for the wait until its end can be written.
+        # Nothing is trained while the volume fails, so the wait until the end can be written is not charged.
         held = min(heartbeat.held_seconds, self._elapsed())
         self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason, held_seconds=held))
 
     def _train(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
-        """Return how the training ended; None if the attempt belongs to another worker by then."""
+        """Train, and return how it ended; None if the attempt belongs to another worker by then."""
         self._bring()
         self._uploads.begin()
         if (before := self._attempt.before) is not None:
@@ -121,7 +121,7 @@ class AttemptRun:
             self._volume.bring_files(record)
 
     def _watch(self, child: Child, heartbeat: Heartbeat) -> Exit:
-        """Wait for the child; ask it to stop when the worker drains, kill it if it does not respond or hangs."""
+        """Wait for the child. Ask it to stop when the worker drains; kill it if it hangs or does not stop."""
         kills_before = out_of_memory_kills()
         files = FilesWatch(self._attempt, self._settings)
         most_bytes = training_limit(self._settings.max_training_bytes)
@@ -153,7 +153,7 @@ class AttemptRun:
         return "hang" if time.monotonic() - self._heard_at > self._pulse.silence_seconds else None
 
     def _is_cancelled(self) -> bool:
-        """False if the volume cannot be read: then a missing heartbeat ends the attempt."""
+        """Whether the job was cancelled; False if the volume fails, since then a late heartbeat ends the attempt."""
         try:
             return self._attempt.job.cancel_file.exists()
         except OSError:
@@ -166,7 +166,7 @@ class AttemptRun:
             self._has_begun = True
 
     def _grace_is_over(self, child: Child) -> bool:
-        """Ask the child once to stop, and return whether its grace time is over. A cancelled child needs no signal."""
+        """Ask the child once to stop; return whether its grace time is over. After a cancel it needs no signal."""
         if self._asked_at is None:
             self._asked_at = time.monotonic()
             if self._drain.is_set():
@@ -199,19 +199,20 @@ class AttemptRun:
             sweep_out(self._attempt.job)
 
     def _close(self, end: AttemptEnd) -> bool:
-        """End the attempt; if the volume is full or away, retry until it is back or another worker has ended it.
+        """End the attempt. If the volume fails, retry until it works or another worker has ended the attempt.
 
-        No child is alive now, so retrying is safe at any age of the last heartbeat: the first end counts.
+        True if this end counts. No child runs any more, so to retry is safe however old the last heartbeat is: only the
+        first end of an attempt counts.
         """
         told = ""
         while True:
             try:
-                # Only now: while the volume fails nobody can say how far the attempt got.
+                # Computed at each try: while the volume fails, the progress of the attempt cannot be read.
                 has_progress = end.ending is None and made_progress(self._attempt)
                 self._uploads.upload_all()
                 return self._attempt.close(end.model_copy(update={"has_progress": has_progress}))
             except OtherDecision:
-                # Its beats have ended, and so others end it soon.
+                # Its heartbeats have ended, so another worker ends it soon.
                 return False
             except OSError as error:
                 if told != (told := str(error)):
@@ -235,7 +236,7 @@ class AttemptRun:
             return False
 
     def _tell(self, *events: Event) -> None:
-        """Write events; a volume that cannot store them must not prevent the attempt's end."""
+        """Write events. An error of the volume is logged, because it must not prevent the attempt's end."""
         try:
             with EventWriter(self._attempt.events_file, self._since) as writer:
                 writer.write(events)
@@ -245,7 +246,7 @@ class AttemptRun:
 
 
 def _own(attempt: AttemptFolder) -> None:
-    """Take ownership of files that a program of another user left."""
+    """Take ownership of the files that a program left as another user."""
     try:
         take_back(attempt.path)
     except OSError as error:
@@ -262,9 +263,9 @@ def _claim_event(attempt: AttemptFolder) -> Event:
 
 
 def _lost_before(attempt: AttemptFolder) -> Iterator[Event]:
-    """Earlier lost attempts that no event has reported yet, newest first.
+    """Yield the events of earlier lost attempts that have not been reported, newest first.
 
-    An attempt with events has reported those before it.
+    An attempt that has events has reported the lost attempts before it.
     """
     for number in range(attempt.number - 1, 0, -1):
         earlier = AttemptFolder(attempt.path.with_name(str(number)), number)

@@ -1,7 +1,7 @@
-"""What a worker brings of a volume in a bucket: the jobs that are open, the sweeps, and the trials of those that run.
+"""What a worker downloads of a volume in a bucket: open jobs, sweeps, and the trials of running sweeps.
 
-Each worker has a folder of its own, which the next worker on its machine takes over: datasets, programs and weights in
-it are brought once. What was left of jobs is not read: the bucket has all that counts.
+Each worker has its own folder, which the next worker on its machine takes over, so that datasets, programs and weights
+are downloaded once. Files of jobs from an earlier worker are not used, because the bucket has everything that counts.
 """
 
 import fcntl
@@ -24,9 +24,9 @@ _VOID = ("jobs", "sweeps", "open", "turns")
 
 
 def open_bucket_folder(settings: Settings, environment: Mapping[str, str]) -> tuple[Looking | None, Path]:
-    """The folder of this worker, and the looks at the bucket behind it; None for a volume on a filesystem.
+    """The looks at the bucket and this worker's folder; for a volume on a filesystem, None and its folder.
 
-    Waits for a bucket that does not answer. Raises OSError.
+    Waits until the bucket answers. Raises OSError.
     """
     if not settings.bucket:
         return None, settings.volume.resolve()
@@ -43,7 +43,7 @@ def open_bucket_folder(settings: Settings, environment: Mapping[str, str]) -> tu
 
 
 def _take_folder(parent: Path) -> Path:
-    """The first folder that no living worker has; it stays ours until this process ends."""
+    """Lock the first folder that no other worker uses, until this process ends."""
     parent.mkdir(parents=True, exist_ok=True)
     number = 0
     while True:
@@ -59,7 +59,7 @@ def _take_folder(parent: Path) -> Path:
 
 
 class Wanted:
-    """Says which units of a bucket a worker needs."""
+    """Chooses the units of a bucket that a worker needs."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -67,14 +67,14 @@ class Wanted:
 
     def wants(self, unit: str, open_jobs: frozenset[str]) -> bool:
         kind, _, rest = unit.partition("/")
-        # Of datasets, programs and weights the documents: whether a trial can be posted, and a job run, they say.
+        # Documents of datasets, programs and weights say whether a trial can be posted and a job can run.
         if kind in {"sweeps", "turns"} or document_of(unit):
             return True
         job_id = rest.rpartition("/")[2]
         return kind == "jobs" and (job_id in open_jobs or job_id in self._jobs_of_trials())
 
     def _jobs_of_trials(self) -> set[str]:
-        """The jobs of the sweeps that run: what is proposed next follows from their results."""
+        """The jobs of running sweeps: their results decide which trial is proposed next."""
         sweeps = self._root / "sweeps"
         running = [one for one in map(SweepFolder, _folders(sweeps)) if one.is_running()]
         self._jobs = {str(one.path): self._read(one, self._jobs.get(str(one.path), {})) for one in running}

@@ -1,7 +1,7 @@
 """The Celery side of a worker: one task that receives notifications, and the signals of its life.
 
-Pool of threads, one for each slot, early acknowledgement, no prefetch: only a worker with a free slot takes a message,
-and a lost message loses nothing.
+The pool has a thread for each slot. Messages are acknowledged early and not prefetched: only a worker with a free slot
+takes one, and nothing depends on a message that is lost.
 """
 
 import logging
@@ -32,7 +32,7 @@ def serve(app: Celery, worker: Worker, settings: Settings) -> None:
         worker.begin()
 
     def on_shutting_down(**_: Any) -> None:
-        # Runs inside the signal handler: set a flag and nothing more. The slots' threads act on it.
+        # Runs inside a signal handler, so it only sets a flag. The threads of the slots read it.
         worker.drain.set()
 
     def on_shutdown(**_: Any) -> None:

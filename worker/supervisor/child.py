@@ -1,4 +1,4 @@
-"""One training process, as its worker sees it: it stands by, and then trains one attempt."""
+"""One training process, as its worker sees it: first on standby, and then it trains one attempt."""
 
 import os
 import signal
@@ -22,7 +22,10 @@ _TICK_SECONDS = 0.1
 
 
 class Child:
-    """One process: it stands by, and after `begin` trains one attempt."""
+    """A training process: on standby until `begin`, after which it trains one attempt.
+
+    `on_close` is called once, when the process is released.
+    """
 
     def __init__(
         self, process: BaseProcess, pipe: Connection, programs: KeptPrograms, on_close: Callable[[], None]
@@ -40,7 +43,7 @@ class Child:
         return self._process.pid
 
     def is_ready(self, within_seconds: float) -> bool:
-        """Whether its next message comes in time. Ticks are counted: a machine that was suspended loses only one."""
+        """Whether its next message comes in time. Time is counted in ticks, so a suspended machine loses only one."""
         try:
             ticks = max(1, round(within_seconds / _TICK_SECONDS))
             return any(self._pipe.poll(_TICK_SECONDS) for _ in range(ticks)) and self._pipe.recv() is None
@@ -56,7 +59,7 @@ class Child:
         return self.is_ready(within_seconds)
 
     def begin(self, attempt: AttemptFolder, environment: Mapping[str, str] = NOTHING) -> None:
-        """Make it train `attempt`, with these variables. A child that has disappeared counts as ended."""
+        """Make it train `attempt` with these environment variables. A child that has disappeared counts as ended."""
         with suppress(OSError):
             self._pipe.send((str(attempt.path), {**self._programs.environment(), **environment}))
 
@@ -73,15 +76,15 @@ class Child:
         return self._has_hung_up or bool(wait([self._process.sentinel], within_seconds))
 
     def ask_to_stop(self) -> None:
-        """SIGTERM: save, hand the job back, end."""
+        """Send SIGTERM: the child saves the run, hands the job back, and ends."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self._process.kill()
 
     def kill_and_keep_stacks(self) -> None:
-        """SIGABRT, on which the child writes the stack of every thread to its output; then SIGKILL."""
+        """Send SIGABRT, on which the child writes the stack of every thread to its output, and then SIGKILL."""
         if self._process.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGABRT)
@@ -89,7 +92,7 @@ class Child:
             self.kill()
 
     def exit_code(self) -> int | None:
-        """The status of a child that has ended, negative for a signal; reaps it.
+        """Reap a child that has ended, and return its exit status, negative for a signal.
 
         The kernel kills a child with its fork server. If that hangs, the status is unknown and counts as killed.
         """
@@ -113,13 +116,13 @@ class Child:
             wait([self._handle], _REPORT_SECONDS)
 
     def close(self) -> None:
-        """Release the process, which ends if it still runs. A second call does nothing."""
+        """Release the process, and kill it if it still runs. A second call does nothing."""
         if not self._is_closed:
             self.discard()
             self._on_close()
 
     def discard(self) -> None:
-        """End it and all its children; for a child that no slot has taken."""
+        """Kill it and all its children, without `on_close`: for a child that no slot has taken."""
         self._is_closed = True
         self._pipe.close()
         self._process.kill()
@@ -127,20 +130,20 @@ class Child:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-        # Where its fork server hangs, the process cannot be waited for; `multiprocessing` does so when it can.
+        # If its fork server hangs, the process cannot be reaped now; `multiprocessing` does it later.
         if wait([self._process.sentinel], _DISCARD_SECONDS):
             self._process.join()
             self._process.close()
 
     def _end_group(self) -> None:
-        """End the process group of a program: its children may outlive it, but cannot leave the group (`box.py`)."""
+        """Kill the process group of a program. Its children may outlive it, but cannot leave the group (`box.py`)."""
         if self._process.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _open_handle(pid: int | None) -> int | None:
-    """A descriptor of this process, which need not be a child of ours; None where the system has none (macOS)."""
+    """A pidfd of a process, which need not be a child of this one; None if the system has none, such as macOS."""
     if pid is None or not hasattr(os, "pidfd_open"):
         return None
     try:

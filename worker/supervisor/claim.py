@@ -31,11 +31,11 @@ class NeedsMoreSlots(Exception):
 
 @dataclass
 class Owner:
-    """The owner of a claim: a worker, with a new name at each start, and one of its slots, with a GPU's price if known.
+    """Who claims: a worker, with a new name at each start, for one of its slots; with the GPU's price if known.
 
-    `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from which others measure.
-    It holds `devices`, of which the last claim uses `claimed`. `process` is the worker's own, so that workers on the
-    same machine see when it has ended.
+    `claiming_since`: the moment before the last claim, by this machine's monotonic clock; the attempt's time counts
+    from it. `devices`: of the free slots; the last claim uses `claimed` of them. `process`: the worker's own, so that
+    other workers on the machine can see that it has exited.
     """
 
     worker: str
@@ -76,15 +76,15 @@ def claim_next(
     takes_programs: bool = True,
     most_devices: int = 0,
 ) -> AttemptFolder | None:
-    """Claim the first job in order that waits for a worker; None if there is none. `weights`: of the projects.
+    """Claim the first waiting job in the queue's order; None if there is none. `weights`: of the projects, by name.
 
-    Without `takes_programs`, jobs that run a program are left to other workers, as are those that need more devices
-    than the owner holds. The owner skips no job that it can hold: like any other, a job on several devices waits only
-    for the jobs before it. Where the owner will hold up to `most_devices` as soon as other slots are free, it waits for
-    them. Raises NeedsMoreSlots for such a job; those after it are not taken.
+    Jobs that need more than `most_devices` are left to other workers; without `takes_programs`, so are jobs that run a
+    program. No other job is skipped, so a job on several devices waits no longer than others. If the first job needs
+    more devices than the free slots have, but not more than `most_devices`, which the worker has once other slots are
+    free, NeedsMoreSlots is raised and nothing is claimed.
 
-    Among any number of concurrent workers, each job goes to exactly one. A job that is cancelled while it is
-    claimed is not started.
+    Among any number of concurrent workers, exactly one claims a job. A job that is cancelled while it is claimed is not
+    started.
     """
     most = max(owner.devices, most_devices)
     for waiting in in_turns(volume, weights or {}, takes_programs=takes_programs, devices=most):
@@ -98,7 +98,7 @@ def claim_next(
         if attempt is None:
             continue
         refresh(folder.path)
-        # Without its spec the job was deleted between our look and our claim.
+        # If it has no spec, the job was deleted between the read and the claim.
         if folder.result() is None and folder.spec_file.exists():
             record_turn(volume.turns, waiting.record.project)
             return attempt
@@ -108,7 +108,7 @@ def claim_next(
 
 
 def in_turns(volume: Volume, weights: Mapping[str, int], *, takes_programs: bool, devices: int) -> Iterator[JobState]:
-    """The jobs that may run now, in the order in which the projects take turns."""
+    """Yield the jobs that may run now, in the order in which the projects take turns."""
     queues: dict[str, list[OpenJob]] = {}
     for marker in volume.open_jobs():
         queues.setdefault(marker.project, []).append(marker)
@@ -120,7 +120,7 @@ def in_turns(volume: Volume, weights: Mapping[str, int], *, takes_programs: bool
 
 
 def _take(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | None:
-    """The attempt, if it is ours. Raises OSError if the volume fails; None if only this job's folder does."""
+    """Claim the job; None if another worker was first, or the job's folder fails. Raises OSError if the volume does."""
     try:
         return folder.take(claim)
     except OSError as error:
@@ -133,9 +133,9 @@ def _take(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | No
 def waiting_jobs(
     volume: Volume, among: Iterable[OpenJob] | None = None, *, takes_programs: bool = True, devices: int = MOST_DEVICES
 ) -> Iterator[JobState]:
-    """The queued jobs that may run now, in the order of `among`; on the way, jobs that are over leave the queue.
+    """Yield the queued jobs that may run now, in the order of `among`. Finished jobs are removed from the queue.
 
-    Without `takes_programs` those that run a program are left out, and those that need more than `devices`.
+    Jobs that need more than `devices` are left out, and without `takes_programs` those that run a program.
     """
     for open_job in volume.open_jobs() if among is None else among:
         state = _inspect(volume, open_job)
@@ -159,7 +159,7 @@ def _has_more_memory(state: JobState) -> bool:
 
 
 def _lacks_data(volume: Volume, state: JobState) -> bool:
-    """Whether the job was handed back because its data was missing, and still is; the other jobs go first."""
+    """Whether the job was handed back because its data was missing, which it still is."""
     return state.lacked_data and not volume.has_files(state.record)
 
 
@@ -198,5 +198,5 @@ def _is_usable(folder: JobFolder) -> bool:
 
 @lru_cache(maxsize=1000)
 def log_set_aside(job_id: str, problem: str) -> None:
-    """Log it once, not at each pass through the queue."""
+    """Log that a job is set aside; once for each job and problem, not at each pass through the queue."""
     log.error("%s is set aside: %s", job_id, problem)

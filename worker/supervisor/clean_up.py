@@ -1,4 +1,4 @@
-"""Cleans up after ended attempts: half-written files, half-saved models, replaced resume points."""
+"""Removes what ended attempts leave: incomplete files, incomplete models, replaced resume points."""
 
 import logging
 import shutil
@@ -10,11 +10,11 @@ log = logging.getLogger(__name__)
 
 
 def sweep_out(job: JobFolder) -> None:
-    """Remove unreadable and unneeded files of attempts that have ended.
+    """Remove the incomplete files and the old resume points of attempts that have ended.
 
-    An owner that was declared lost and still writes finds its half-written files removed: everything that it writes is
-    void. The newest resume points stay, which may be those of an earlier attempt or of another job, so that a finished
-    job can be extended; and every attempt keeps what it has published.
+    The newest resume points stay, so that the finished job can be extended; they may be those of an earlier attempt or
+    of the job that it extends. Complete files of all attempts stay. The worker of a lost attempt may still write, but
+    nothing that it writes counts.
     """
     runs = job.runs()
     with_points = [attempt for attempt in runs if any(attempt.resume.glob("point-*"))]
@@ -27,7 +27,7 @@ def sweep_out(job: JobFolder) -> None:
 
 
 def remove_halves(attempt: AttemptFolder) -> None:
-    """Remove what an attempt that has ended left half-written; a resume point of a large model is hundreds of MB."""
+    """Remove the incomplete files of an attempt that has ended; a resume point may have hundreds of MB."""
     try:
         _remove_halves(attempt)
     except OSError as error:
@@ -39,6 +39,6 @@ def _remove_halves(attempt: AttemptFolder) -> None:
     files = attempt.path / "files"
     shutil.rmtree(files / ".tmp", ignore_errors=True)
     for path in attempt.path.rglob(".*"):
-        # What a program calls its files is its own matter.
+        # Not in the program's folder, where a file may have any name.
         if is_temporary(path) and not path.is_relative_to(files):
             path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The fork server of `multiprocessing`: Python keeps one for each process, and starts another if it has ended.
+"""The fork server of `multiprocessing`. Python starts one for each process, and a new one if it has ended.
 
-This module adds what Python lacks: whether it runs, ending one that hangs, and a new folder for its socket if a cleaner
-of temporary files has removed it. The private names are pinned by a test.
+This module adds what Python lacks: to check whether it runs, to kill one that hangs, and to restore the folder of its
+socket if a cleaner of temporary files has removed it. A test pins the private names.
 """
 
 import os
@@ -15,7 +15,7 @@ _server: Any = forkserver._forkserver
 
 
 def is_running() -> bool:
-    """Whether there is one. One that has ended is left for `multiprocessing` to collect."""
+    """Whether the fork server runs. One that has ended is not reaped here: `multiprocessing` does that."""
     pid = _server._forkserver_pid
     if pid is None:
         return False
@@ -24,7 +24,7 @@ def is_running() -> bool:
 
 
 def stop() -> None:
-    """End it and every child that it has forked with SIGKILL. Does nothing if there is none."""
+    """Kill the fork server, with which its children end. Does nothing if there is none."""
     # The socket may be gone already.
     with _server._lock, suppress(FileNotFoundError):
         if _server._forkserver_pid is not None:

@@ -1,12 +1,11 @@
-"""The gate of the queue: when a worker takes messages, which Celery and kombu cannot control.
+"""Controls when a worker takes messages from the queue, for which Celery and kombu have no option.
 
-A worker takes a message only while it could start a job at once; otherwise another worker gets it. As soon as a slot is
-free it listens again; kombu's loop would notice up to a second later. Everything else in the list is dropped with a log
-line: kombu ends the whole worker at the first item that is not a message (celery#4308, kombu#2421), and at a key of
-another type than its own.
+A worker takes a message only while it can start a job at once; otherwise another worker gets it. It listens again as
+soon as a slot is free, where kombu's loop would notice that up to a second later. An item that is not a message is
+dropped with a log line: kombu would end the whole worker (celery#4308, kombu#2421), and also at a key of a wrong type.
 
-They replace functions of Celery (`amqp.TaskConsumer`) and kombu's (`qos.can_consume`,
-`channel.handlers`); integration tests pin them.
+This replaces functions of Celery (`amqp.TaskConsumer`) and kombu (`qos.can_consume`, `channel.handlers`), which
+integration tests pin.
 """
 
 import logging
@@ -20,7 +19,7 @@ from redis.exceptions import ResponseError
 
 from shared.queue import remove_wrong_types
 
-# The task's function says that its slot is free a moment before Celery has counted the task as done.
+# The task reports that its slot is free a moment before Celery counts the task as done.
 _LOOK_AGAIN_SECONDS = 0.005
 _MOST_LOOKS = 100
 
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 def make_gate(
     may_take: Callable[[], bool], when_free: Callable[[Callable[[], None]], None]
 ) -> type[bootsteps.StartStopStep]:
-    """A step of Celery's consumer, run again at each connection to Redis.
+    """Make a step of Celery's consumer, which runs at each connection to Redis.
 
     `when_free` gets a function to call, from any thread, whenever a slot becomes free.
     """
@@ -53,7 +52,7 @@ def _take_only_when(may_take: Callable[[], bool], qos: Any) -> None:
 
 
 def _listen_again(hub: Any, qos: Any, looks: int = _MOST_LOOKS) -> None:
-    """Turn the loop until it may take a notification; each turn checks, and pops if it may."""
+    """Wake kombu's loop, a few times if necessary, until the worker may take a notification."""
     if looks and not qos.can_consume():
         hub.call_later(_LOOK_AGAIN_SECONDS, _listen_again, hub, qos, looks - 1)
 

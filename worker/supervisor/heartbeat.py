@@ -1,8 +1,7 @@
-"""The heartbeat of an attempt:
+"""The heartbeat of an attempt: a counter in `heartbeat.json` that a thread writes every few seconds.
 
-a counter in `heartbeat.json`, rewritten every few seconds by a separate thread. Clocks are never compared: other
-workers declare an attempt lost when the counter has not changed for a while by their own clock, so this worker stops
-its child well before that.
+Clocks of machines are never compared. Another worker declares the attempt lost when the counter has not changed for a
+while by its own clock, so this worker stops its child well before that.
 """
 
 import errno
@@ -22,9 +21,9 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """Writes heartbeats while the context is open.
 
-    `is_lost` becomes true, permanently, when no heartbeat reached the volume for `self_stop_seconds`, or another worker
-    has ended the attempt. `since`: the moment before the claim, by this machine's monotonic clock, from which others
-    measure until the first heartbeat.
+    `is_lost` becomes true, and stays so, when no heartbeat has reached the volume for `self_stop_seconds`, or another
+    worker has ended the attempt. `since`: the moment before the claim, by this machine's monotonic clock, from which
+    the time until the first heartbeat counts.
     """
 
     def __init__(self, attempt: AttemptFolder, settings: Settings, since: float) -> None:
@@ -52,7 +51,7 @@ class Heartbeat:
 
     @property
     def held_seconds(self) -> float:
-        """How long the attempt has held its device, by its last beat that reached the volume and one interval more."""
+        """Seconds for which the attempt has held its device: until one interval after the last heartbeat written."""
         return round(self._last_good - self._claimed + self._settings.heartbeat_seconds, 6)
 
     def __enter__(self) -> Self:
@@ -73,7 +72,7 @@ class Heartbeat:
                 log.warning("no heartbeat of %s could be written to the volume: %s", self._attempt.job.id, error)
 
     def _beat(self) -> None:
-        # A worker that was frozen for too long must not beat again as if nothing had been: others take over by now.
+        # A worker that was frozen for too long must send no more heartbeats, because others take over now.
         if self.is_lost or self._attempt.end_file.exists():
             self._is_given_up = True
             return
@@ -83,10 +82,10 @@ class Heartbeat:
             write_beat(self._attempt, Beat(self._count, began, round(began - self._claimed, 6)))
         finally:
             self._writing_since = None
-        # So a beat proves that none before it came too late: its write would have been the last.
+        # After a late write no heartbeat follows. So each heartbeat proves that none before it was late.
         self._is_given_up = self._is_late()
         self._error = None
-        # The moment before the write: only then is a slow volume sure not to make others see an older beat.
+        # The time before the write: on a slow volume, others may see the heartbeat at any moment after it.
         self._last_good = began
 
     def _is_late(self) -> bool:

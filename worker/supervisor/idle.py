@@ -1,4 +1,4 @@
-"""The time that a worker has been idle, and the command that stops its rented machine."""
+"""How long a worker has been idle, and the hook, a command that stops its rented machine."""
 
 import logging
 import subprocess
@@ -18,11 +18,11 @@ class IdleClock:
         self._since = time.monotonic()
 
     def restart(self) -> None:
-        """Restart, since there is work."""
+        """Count from now, because there is work."""
         self._since = time.monotonic()
 
     def is_up(self, work_waits: Callable[[], bool]) -> bool:
-        """Whether the worker has been idle for that time. Only then the queue is checked, which reads the volume."""
+        """Whether the worker has been idle for the limit. `work_waits`, which reads the volume, is called only then."""
         if not self._limit or time.monotonic() - self._since < self._limit:
             return False
         if work_waits():
@@ -32,7 +32,7 @@ class IdleClock:
 
 
 def run_hook(command: str, environment: Mapping[str, str]) -> bool:
-    """Run the command in a shell with an environment; False if it fails or takes more than a minute."""
+    """Run the hook in a shell with this environment; False if it fails or takes more than a minute."""
     try:
         done = subprocess.run(  # noqa: S602  the command of the machine's owner
             command,

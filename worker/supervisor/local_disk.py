@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class LocalDisk:
-    """`problem` says why no job can use it, for people; empty if it works.
+    """`problem`: why no job can use the folder, for people; empty if it works.
 
-    Each check looks at the free space. After an attempt that failed on it (`suspect`), and while it has a problem, a
-    check also writes a file: only that detects quotas and broken disks. Each failed attempt doubles the pause before
-    that, since a job may need more room than the file.
+    Each check reads the free space. After an attempt that failed because of the disk (`suspect`), and while there is a
+    problem, a check also writes a file, which alone detects quotas and broken disks. Each such attempt doubles the
+    pause before that check, since a job may need more space than the file.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -31,7 +31,7 @@ class LocalDisk:
         self._well_since = time.monotonic()
 
     def suspect(self, reason: str) -> None:
-        """Check it thoroughly: an attempt has failed on it."""
+        """Take no job until a check has written a file, since an attempt has failed because of the disk."""
         now = time.monotonic()
         is_new = now - self._well_since > _WELL_SECONDS
         self._pause = _FIRST_PAUSE_SECONDS if is_new else min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
@@ -39,7 +39,7 @@ class LocalDisk:
         self.problem = reason
 
     def look(self) -> None:
-        """Check its state."""
+        """Check the folder, and set `problem`."""
         if self.problem and time.monotonic() < self._next_probe:
             return
         try:

@@ -1,4 +1,4 @@
-"""The start of a worker: settings, volume, a warm fork server, and then the queue."""
+"""Starts a worker: reads the settings, waits for the volume, warms up the fork server, and serves the queue."""
 
 import logging
 import os
@@ -38,9 +38,9 @@ log = logging.getLogger("worker")
 def main() -> int:
     """Run a worker until it is asked to end.
 
-    Exit status 0 after a drain, also an idle one; 1 if it must be restarted, since its device has disappeared,
-    no training process can be started, or the hook did not stop the machine; 2 if it could not start. A worker whose
-    GPU fails to train keeps running, takes no job, and reports it on its card.
+    Exit status 0 after a drain, on request or because the worker was idle; 1 if it must be restarted, because its
+    device has disappeared, no training process can be started, or the hook did not stop the machine; 2 if it could not
+    start. A worker whose GPU fails to train keeps running, takes no job, and reports the problem on its card.
     """
     try:
         settings = read_settings()
@@ -52,7 +52,7 @@ def main() -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    # Whole for the hook of the machine's owner: what stops a rented machine reads its provider's token.
+    # A complete copy for the hook: a command that stops a rented machine needs the token of its provider.
     environment = dict(os.environ)
     leave_for_training(os.environ)
     nursery = Nursery(settings)
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
-    # Until the queue has a handler of its own: to wait for a volume, and to warm up, can take long.
+    # Until the queue installs its own handler: waiting for the volume and warming up can take long.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         looking, root = open_bucket_folder(settings, environment)
@@ -86,7 +86,7 @@ def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) 
 
 
 def _choose_queue(settings: Settings) -> tuple[JobQueue, Callable[[Worker], None]]:
-    """The queue, and what runs a worker's jobs from it until the process is asked to end."""
+    """The queue, and a function that runs a worker's jobs from it until the process is asked to end."""
     if settings.redis_address is None:
         own_queue = OwnQueue(settings.slots)
         return own_queue, lambda worker: serve_alone(own_queue, worker, settings.slots)
@@ -95,7 +95,7 @@ def _choose_queue(settings: Settings) -> tuple[JobQueue, Callable[[Worker], None
 
 
 def _wait_for_volume(root: Path, bucket: str, looking: Looking | None) -> None:
-    """Wait until a volume is mounted, or the API has made one: a worker must not create one in an empty mount point."""
+    """Wait until a volume is mounted, or the API has created one. A worker could create one in an empty mount point."""
     if not is_volume(root):
         place, how = (bucket, "") if bucket else (root, "it is mounted, or until ")
         log.warning("there is no Fitstop volume at %s; waiting until %sthe API has made it", place, how)
@@ -107,7 +107,7 @@ def _wait_for_volume(root: Path, bucket: str, looking: Looking | None) -> None:
 
 
 def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
-    """Warm up, and check the device and whether it can train; meanwhile the worker is shown as starting."""
+    """Warm up, and check whether the device can train. Meanwhile the card shows the worker as starting."""
     try:
         worker.appear()
         log.info("warming up: the fork server imports Keras")
@@ -124,7 +124,7 @@ def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
 
 
 def _why_unfit(worker: Worker, nursery: Nursery) -> str:
-    """Why no job can train on this machine's GPU; empty where jobs can, or train on the CPU."""
+    """Why no job can train on this machine's GPU; empty if jobs can, or if they train on the CPU."""
     gpu = device_name()
     if gpu.startswith("CPU"):
         return ""
@@ -142,7 +142,7 @@ def _why_unfit(worker: Worker, nursery: Nursery) -> str:
 
 
 def _why_too_narrow(cards: Sequence[str], slot_devices: int) -> str:
-    """Why a slot cannot hold its devices; empty if it can. A CPU is divided into any number."""
+    """Why a slot cannot have `slot_devices` devices; empty if it can. A CPU is divided into any number of devices."""
     if not cards or slot_devices <= len(cards):
         return ""
     return f"FITSTOP_SLOT_DEVICES={slot_devices} is more than the {len(cards)} GPUs that this worker sees"

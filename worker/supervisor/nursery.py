@@ -1,7 +1,7 @@
-"""The training processes: a fresh one for each attempt, forked from a server that has already imported Keras.
+"""Starts the training processes: a new one for each attempt, forked from a server that has already imported Keras.
 
-One child stands by while a slot is free (`worker.supervisor.standby`): it has said that it is ready, and answers when
-it is asked. A job is claimed only for such a child, so a worker whose children cannot start claims nothing.
+While a slot is free, one child is on standby (`worker.supervisor.standby`): it has reported that it is ready, and it
+answers queries. A job is claimed only for such a child, so a worker whose children cannot start claims nothing.
 """
 
 import logging
@@ -25,21 +25,21 @@ from worker.supervisor.standby import PRELOAD, PROGRAM, stand_by
 
 _GPU_CHECK = "worker.training.checks.gpu_check"
 _WARM_UP_SECONDS = 120
-# A GPU newer than TensorFlow's code has its driver compile that at first use.
+# If a GPU is newer than TensorFlow's code, its driver compiles that code at the first use.
 _FIRST_USE_SECONDS = 1800
 _LOOK_SECONDS = 2
 _ANSWER_SECONDS = 2
-# A start that hangs must not keep a worker from its end; what it started ends with this process.
+# A start that hangs must not delay the worker's end. Its children end with this process.
 _END_SECONDS = 5.0
 _TICK_SECONDS = 0.1
 _MOST_TRIES = 6
 _LONGEST_PAUSE_SECONDS = 15
-# After this time without trouble the count of tries begins at zero.
+# After this time without trouble the number of tries is zero again.
 _WELL_SECONDS = 60
 
-# Read by libraries when they are imported, so set before the fork server starts.
+# Libraries read these variables when they are imported, so they are set before the fork server starts.
 _ENVIRONMENT = {
-    # Threads would make the fork server unsafe to fork: OpenBLAS's, and that of the jemalloc inside pyarrow.
+    # A fork server with threads is not safe to fork. These are the threads of OpenBLAS, and of jemalloc in pyarrow.
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -56,10 +56,10 @@ class NoChildren(FitstopError):
 
 
 class Nursery:
-    """Starts children by `forkserver` (tens of milliseconds) or `spawn` (the seconds of Keras's import).
+    """Starts children by `forkserver` (tens of milliseconds) or `spawn` (seconds, since each child imports Keras).
 
-    `sickness` says why no child is available, for people; empty if one is, or will be in a moment. A thread
-    replaces what is broken, after a pause that grows; `is_beyond_help` after six tries.
+    `sickness`: why no child is available, for people; empty if one is, or will be in a moment. A thread replaces
+    broken children, after pauses of growing length. After six tries it is `is_beyond_help`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -80,7 +80,7 @@ class Nursery:
         self._tries = 0
         self._well_since: float | None = None
         self._over = threading.Event()
-        # The kernel kills a fork server, and a spawned child, with the thread that started it: this one stays.
+        # The kernel kills a fork server, and a spawned child, when the thread that started it ends. This one does not.
         self._thread = threading.Thread(target=self._care, name="nursery", daemon=True)
 
     @property
@@ -94,7 +94,7 @@ class Nursery:
         return bool(self.sickness) and self._tries >= _MOST_TRIES
 
     def warm_up(self) -> None:
-        """Start the first child, which has imported everything. Raises NoChildren."""
+        """Start the first child, and wait until it has imported everything. Raises NoChildren."""
         self._ready.append(self._make())
         self._well_since = time.monotonic()
 
@@ -110,7 +110,7 @@ class Nursery:
         self._stop_server()
         until = time.monotonic() + _END_SECONDS
         while self._thread.is_alive() and time.monotonic() < until:
-            # It may have started another one meanwhile.
+            # The thread may have started another server meanwhile.
             self._thread.join(_TICK_SECONDS)
             self._stop_server()
         if self._thread.is_alive():
@@ -118,10 +118,10 @@ class Nursery:
         self._discard_ready()
 
     def can_use_gpu(self) -> bool:
-        """Whether a child computes on the GPU; False where this is the CPU build of TensorFlow.
+        """Whether a child can compute on the GPU; False with the CPU build of TensorFlow.
 
-        Where a forked child cannot and a fresh process can, children are fresh from now on. Raises NoChildren where
-        neither can, though this TensorFlow should.
+        If a forked child cannot and a new process can, all children are new processes from now on. Raises NoChildren if
+        neither can, with the GPU build.
         """
         status = self._status_of(_check_gpu, _FIRST_USE_SECONDS)
         if status not in {0, CPU_ONLY} and isinstance(self._context, ForkServerContext):
@@ -146,13 +146,13 @@ class Nursery:
         return probe.exitcode
 
     def forget_programs(self) -> None:
-        """Make the next children compile again after a failure: a stored program may be the cause."""
+        """Make the next children compile again, because a stored program may be the cause of a failure."""
         self._programs.forget()
 
     # For the slots
 
     def take(self, drain: threading.Event) -> Child | None:
-        """A child that has just answered; None where the worker is sick or drains. It counts until it is closed."""
+        """Take a child that has just answered; None if there is none or `drain` is set. It counts until its `close`."""
         while not self.sickness and not drain.is_set():
             child = self._pop()
             if child is None:
@@ -170,7 +170,7 @@ class Nursery:
             self._changed.notify_all()
 
     def distrust(self, reason: str) -> None:
-        """Provide no child until the fork server has been replaced and a new child is ready."""
+        """Provide no child until the fork server has been replaced and a new child is ready; `reason` says why."""
         with self._changed:
             self._doubt = self.sickness = reason
             self._changed.notify_all()
@@ -201,7 +201,7 @@ class Nursery:
             except NoChildren as error:
                 pause = self._fall_sick(str(error))
             except Exception as error:
-                # The edge of a thread that must not die: whatever it was, there is no child.
+                # The edge of a thread that must not end: any error means that there is no child.
                 pause = self._fall_sick(f"no training process can be started: {type(error).__name__}: {error}")
             if pause:
                 self._over.wait(pause)
@@ -242,7 +242,7 @@ class Nursery:
                 child.discard()
 
     def _make(self) -> Child:
-        """A child that has said that it is ready. Raises NoChildren, or what `multiprocessing` raises."""
+        """Start a child, and wait until it is ready. Raises NoChildren, or what `multiprocessing` raises."""
         limit = self._start_seconds if self._is_warm() else _WARM_UP_SECONDS
         child = self._start(limit)
         if child.is_ready(limit):
@@ -254,7 +254,7 @@ class Nursery:
         )
 
     def _is_warm(self) -> bool:
-        """Whether a child starts at once; where the fork server has ended, the next start waits for another one."""
+        """Whether a child starts at once. If the fork server has ended, the next start waits for a new server."""
         if not isinstance(self._context, ForkServerContext):
             return False
         if fork_server.is_running():
@@ -277,7 +277,7 @@ class Nursery:
         return Child(process, here, self._programs, self._release)
 
     def _start_within(self, limit_seconds: float, process: BaseProcess) -> None:
-        """A fork server that hangs is ended, which ends the wait for its answer. Raises NoChildren then."""
+        """Start a process. A fork server that hangs is killed, which ends the wait for it; raises NoChildren then."""
         self._is_starting, self._is_overdue = True, False
         timer = threading.Timer(limit_seconds, self._give_up_start)
         timer.daemon = True
@@ -292,7 +292,7 @@ class Nursery:
                 self._is_starting = self._is_overdue = False
 
     def _give_up_start(self) -> None:
-        """Runs in its own thread. If a child trains that would end with its fork server, wait for its end first."""
+        """Runs in its own thread. Kills the fork server once no child trains, which would end with it."""
         with self._changed:
             if not self._is_starting:
                 return
@@ -302,7 +302,7 @@ class Nursery:
             self._stop_server()
 
     def _fall_sick(self, reason: str) -> float:
-        """Start over, unless a child trains that would end with its fork server."""
+        """Discard all children and the fork server, unless a child trains, which would end with it. Return a pause."""
         log.error("%s", reason)
         self._discard_ready()
         if self._taken:

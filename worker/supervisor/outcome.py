@@ -1,7 +1,7 @@
-"""Decides how an attempt ended, from the volume and the end of its process; never from a status alone.
+"""Decides how an attempt ended, from the volume and the end of its process; never from an exit status alone.
 
-Creating `end.json` is the decision: its owner creates it, or a worker that considers the attempt lost. The job's
-`result.json` follows from it, and any worker may write it.
+Creating `end.json` is the decision: the attempt's worker creates it, or another worker that considers the attempt lost.
+The job's `result.json` follows from it, and any worker may write it.
 """
 
 import logging
@@ -26,13 +26,13 @@ from worker.ipc.exit_statuses import CODE_OF_STATUS
 from worker.machine.memory import DATA_LARGER_THAN_MEMORY, data_shortage
 from worker.supervisor.programs import runs_program
 
-# How an attempt counts that broke off, by the code of its error: whatever is in none of these is a failure.
+# How an attempt that ended with an error counts, by its code. Any code that is in none of these sets is a failure.
 _LOSSES = frozenset({"worker_lost", "killed"})
-# The worker's own sickness: another one can do the job.
+# A fault of the worker: another worker can run the job.
 _LOCAL = frozenset({"no_box", "no_child", "worker_disk_full", "worker_disk_error"})
-# The service's: no worker can do any job, and none claims one until it is over.
+# A fault of the service: no worker can run any job, and none claims one until the fault is fixed.
 _CONDITIONS = frozenset({"volume_full", "volume_error", "data_missing"})
-# An attempt that continues from the last resume point meets the same end.
+# An attempt that resumes from the last resume point would end in the same way.
 _FAILS_AGAIN = frozenset({"data_changed", "diverged"})
 
 _TOO_MANY_FILES = JobError(
@@ -40,7 +40,7 @@ _TOO_MANY_FILES = JobError(
     message="the program left more than FITSTOP_PROGRAM_FILES_BYTES, or more than 100,000 files, in its folder",
 )
 
-# Before a job that was handed back with an error is taken again: it must not circle without rest.
+# How long a job that was handed back with an error waits, so that workers do not take it in a busy loop.
 _LEAST_REST_SECONDS = 0.1
 _MOST_REST_SECONDS = 30
 _MOST_DOUBLINGS = 20
@@ -50,11 +50,11 @@ log = logging.getLogger(__name__)
 
 
 class Exit(NamedTuple):
-    """How a child ended: its exit code, negative for a signal as in `subprocess`, and whether its worker killed it.
+    """How a child ended: its exit code, negative for a signal as in `subprocess`, and why its worker killed it, if so.
 
-    `place` is the position of its last pulse; `out_of_memory_kills` the number of kills by the kernel during it.
-    `has_begun`: whether it said that its training program runs, before which it reads nothing of the job. `seconds`:
-    from the claim until it was seen to have ended.
+    `place`: the position of its last pulse. `out_of_memory_kills`: kills by the kernel while it ran. `has_begun`:
+    whether it reported that its training program runs; before, it reads nothing of the job. `seconds`: from the claim
+    until the worker saw that it had ended.
     """
 
     code: int | None
@@ -66,7 +66,7 @@ class Exit(NamedTuple):
 
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
-    """The attempt's end, from the child's own conclusion if there is one, else from how it died."""
+    """The attempt's end, from the child's own conclusion if there is one, else from how its process ended."""
     conclusion = None if child.was_killed_because == "files" else _conclusion_of(attempt)
     if conclusion is not None:
         return _concluded(attempt, conclusion, settings).model_copy(update=_charge(attempt, conclusion, child))
@@ -80,10 +80,10 @@ def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEn
 
 
 def _charge(attempt: AttemptFolder, conclusion: Conclusion, child: Exit) -> dict[str, float]:
-    """The charged and the uncharged seconds of the attempt's GPU:
+    """The charged and the uncharged seconds of the attempt.
 
-    the process itself reports when it had finished. A script shares the process and could falsify this, so uncharged
-    time has a maximum.
+    The process itself reports how many seconds are charged. A script runs in the same process and could falsify this,
+    so its uncharged time has a maximum.
     """
     if conclusion.held_seconds is None:
         return {}
@@ -105,11 +105,11 @@ def _conclusion_of(attempt: AttemptFolder) -> Conclusion | None:
 def failed_attempt(
     attempt: AttemptFolder, error: JobError, settings: Settings, *, place: str | None = None
 ) -> AttemptEnd:
-    """The end of an attempt that ended with `error`:
+    """The end of an attempt that ended with `error`: the job is queued again, or has failed.
 
-    the job is queued again, or has failed. Errors of the worker or the volume do not count. A loss counts against
-    `max_losses` and a failure against `max_failures`, in a row without progress; a failure waits for twice as long as
-    the one before it. Out of memory at the same place twice is final: a third attempt would end there too.
+    Errors of the worker or the volume do not count. Losses count up to `max_losses` and failures up to `max_failures`,
+    in a row without progress. After each failure the job waits twice as long as before. If the memory is exceeded at
+    the same position twice, the job has failed, since a third attempt would end there, too.
     """
     broken = _Broken(attempt, error, place, made_progress(attempt))
     if error.code in _LOSSES:
@@ -120,7 +120,7 @@ def failed_attempt(
 
 
 def lost_attempt(attempt: AttemptFolder, settings: Settings, *, is_gone: bool = False) -> AttemptEnd:
-    """The end of an attempt whose worker has been silent for too long, or whose process `is_gone`."""
+    """The end of an attempt whose worker sent no heartbeat for too long, or whose processes have exited (`is_gone`)."""
     silence = f"sent no heartbeat for {settings.take_over_seconds:g} s: its machine or its network is down"
     message = f"{_worker_of(attempt)} {'ended without a report' if is_gone else silence}"
     end = failed_attempt(attempt, JobError(code="worker_lost", message=message), settings)
@@ -140,7 +140,7 @@ class _Broken(NamedTuple):
         return AttemptEnd.model_validate({"ended_at": utc_now(), **facts})
 
     def row(self, counts: Counts) -> list[AttemptFolder]:
-        """The attempts that count in a row without progress, newest first."""
+        """The attempts of this kind (`counts`) in a row without progress, newest first."""
         until_now = [other for other in self.attempt.job.attempts() if other.number <= self.attempt.number]
         before = since_progress(with_ends(until_now), counts)
         return before if self.has_progress else [self.attempt, *before]
@@ -180,7 +180,7 @@ def _failed(broken: _Broken, settings: Settings) -> AttemptEnd:
         doublings = 0 if broken.has_progress else failures - 1
         backoff = min(settings.retry_backoff_seconds * 2**doublings, MOST_BACKOFF_SECONDS)
         if broken.error.code == DATA_LARGER_THAN_MEMORY:
-            # A worker with more memory need not wait (`worker/supervisor/claim.py`); the others leave it the time.
+            # A worker with more memory need not wait (`worker/supervisor/claim.py`). The others give it the time.
             backoff = MOST_BACKOFF_SECONDS
         retry_at = time_in(backoff)
     return broken.end(outcome="failed", is_failure=True, ending=ending, retry_at=retry_at)
@@ -223,7 +223,7 @@ def _finished(ending: Ending) -> AttemptEnd:
 
 
 def _death(attempt: AttemptFolder, child: Exit) -> JobError:
-    """A code and a message for a child that ended without a conclusion."""
+    """The error of a child that ended without a conclusion."""
     if not child.has_begun and child.code not in CODE_OF_STATUS:
         how = "did not start in time" if child.was_killed_because == "hang" else f"ended with status {child.code}"
         return JobError(code="no_child", message=f"the worker's training process {how}, before it read the job")
@@ -255,7 +255,7 @@ def _death_by_signal(attempt: AttemptFolder, child: Exit, number: int) -> JobErr
 
 
 def _has_data(attempt: AttemptFolder) -> bool:
-    """Whether the attempt reported that its data was ready, or a later epoch."""
+    """Whether the attempt reported that its data was loaded, or an epoch."""
     return any(last_event(attempt, kind) is not None for kind in ("data", "epoch"))
 
 

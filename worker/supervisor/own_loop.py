@@ -1,7 +1,7 @@
 """A worker without Redis: a thread for each slot waits for the notifications of the worker's own patrol.
 
-Not Celery on kombu's in-memory transport, which was tried: it has no event loop that the gate could wake, receives one
-message a second, and takes one more than there are free slots, since Celery's `worker_disable_prefetch` works only with
+Celery with kombu's in-memory transport was tried. It has no event loop that the gate could wake, receives one message a
+second, and takes one message more than there are free slots, because Celery's `worker_disable_prefetch` works only with
 Redis.
 """
 
@@ -19,7 +19,7 @@ def serve_alone(own_queue: OwnQueue, worker: Worker, slots: int) -> None:
     """Run jobs until the process is asked to end. SIGTERM or Ctrl-C: drain, then return."""
 
     def drain(*_: object) -> None:
-        # Inside the main thread, which waits for the slots and holds none of these locks.
+        # The handler runs in the main thread, which waits for the slots and holds none of these locks.
         worker.drain.set()
         own_queue.end()
 
@@ -42,5 +42,5 @@ def _run_jobs(own_queue: OwnQueue, worker: Worker) -> None:
         try:
             worker.run_next()
         except Exception:
-            # The edge of a thread that must not die: a slot without one would take no job any more.
+            # The edge of a thread that must not end: a slot without a thread would take no more jobs.
             log.exception("a slot failed; it continues with the next notification")

@@ -1,11 +1,11 @@
-"""Checks the unfinished jobs every few seconds, in every worker, so that nothing needs an operator.
+"""The patrol: every worker checks the unfinished jobs every few seconds, so that nothing needs an operator.
 
-An attempt whose counter stops is ended as lost; on its worker's own machine as soon as the worker's process has exited;
-a job whose files decide its end gets its result; a job that waits and that no notification announces is announced.
+It ends an attempt as lost if its heartbeat stops, or on the worker's own machine as soon as the worker's process has
+exited. It writes the result of a job whose files decide its end. It notifies of a waiting job that has no notification.
 
-In a long queue nearly all jobs wait, and reading all of them every few seconds would be most of what a worker does. So
-each pass reads the head of the queue, the running jobs by the workers' cards and earlier passes, and in turn a part of
-the others.
+In a long queue nearly all jobs wait, and to read all of them every few seconds would be most of a worker's work. So
+each pass reads the head of the queue, the jobs that run by the workers' cards and earlier passes, and a part of the
+others, which changes with each pass.
 """
 
 import logging
@@ -23,13 +23,13 @@ from shared.volume import Volume
 from worker.supervisor.claim import log_set_aside, waiting_jobs
 from worker.supervisor.outcome import lost_attempt
 
-# A machine that was copied while it ran has the boot, the pids and the namespaces of the other one: a worker that
-# beats is there, whatever its process looks like from here.
+# A clone of a running machine has the same boot id, process ids and namespaces. So an attempt with a new heartbeat is
+# not lost, even if its worker's process seems to have exited.
 _QUIET_BEATS = 1.5
-# An attempt that this process has claimed and that is silent for this number of take-over times is run by nobody: the
-# bucket failed right after its claim.
+# If an attempt that this process has claimed has no heartbeat for this number of take-over times, nobody runs it: the
+# bucket failed directly after the claim.
 _OWN_TAKE_OVERS = 3
-# Of a queue up to this length each look takes in all.
+# Each pass reads all jobs of a queue up to this length.
 _MOST_LOOKS = 200
 _HEAD = 50
 
@@ -47,9 +47,10 @@ class Sweeper:
         self._turn = 0
 
     def sweep(self) -> None:
-        """One pass.
+        """Make one pass.
 
-        A failing volume may have lost an owner's heartbeat or end: then the attempt is watched again from the start.
+        If the volume fails, heartbeats and ends of attempts may be lost. So all attempts are then watched again from
+        the start.
         """
         try:
             jobs = self._jobs_to_look_at()
@@ -63,7 +64,7 @@ class Sweeper:
             self._seen.clear()
 
     def _jobs_to_look_at(self) -> list[OpenJob]:
-        """In the queue's order."""
+        """The jobs to read in this pass, in the queue's order."""
         jobs = list(self._volume.open_jobs())
         if len(jobs) <= _MOST_LOOKS:
             return jobs
@@ -84,21 +85,21 @@ class Sweeper:
                 log.warning("%s attempt %d is watched again from the start: %s", *key, error)
                 self._seen.pop(key, None)
             except UnusableDocument as error:
-                # A job that cannot be read stands aside: the others must not wait for it.
+                # A job that cannot be read is set aside, so that the others do not wait for it.
                 log_set_aside(key[0], f"attempt {key[1]} sends no heartbeat and cannot be ended: {error}")
 
     def _end_if_lost(self, attempt: AttemptFolder, silence: float) -> None:
-        """End an attempt that sent no heartbeat for too long, or for a while if its processes have exited."""
+        """End an attempt without a heartbeat for too long (`silence`, in seconds), or whose processes have exited."""
         is_quiet = silence > _QUIET_BEATS * self._settings.heartbeat_seconds
         has_ended = is_quiet and _has_no_process(attempt)
         if not has_ended and silence <= self._settings.take_over_seconds:
             return
         if owns(attempt.path):
-            # What is here of it is not all in the bucket, so others would count less. Its own thread gives it up soon.
+            # Some of its files here are not in the bucket, so others would count less. Its own thread ends it soon.
             if silence > _OWN_TAKE_OVERS * self._settings.take_over_seconds:
                 discard(attempt.path)
             return
-        # Of a volume in a bucket the last look may be old, and its events must be here to be counted.
+        # For a volume in a bucket: the files here may be old, and the events are needed to count progress.
         refresh(attempt.job.path)
         if read_bytes(attempt.heartbeat_file) != self._seen[attempt.job.id, attempt.number][0]:
             return
@@ -123,7 +124,7 @@ class Sweeper:
         beat = read_bytes(attempt.heartbeat_file)
         before = self._seen.get(key)
         if before is None or before[0] != beat:
-            # The moment after the read: on a slow volume the beat may be younger than the look's beginning.
+            # The time after the read: on a slow volume the heartbeat may have been written during the read.
             self._seen[key] = (beat, time.monotonic())
             return 0.0
         return looked - before[1]
@@ -141,6 +142,6 @@ def _has_no_process(attempt: AttemptFolder) -> bool:
     if claim is None or not is_gone(claim.process):
         return False
     if training is None:
-        # Of a volume in a bucket it may have been named in a folder that is gone, and train still.
+        # For a volume in a bucket: its process may be named only in a folder that is gone, and still train.
         return mirror_at(attempt.volume_root) is None
     return is_gone(training.process)

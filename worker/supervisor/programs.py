@@ -1,4 +1,4 @@
-"""Programs on a worker: whether it takes them, and how much a running one may write to the volume."""
+"""Programs on a worker: whether it runs them, and how much a program may write to the volume."""
 
 import logging
 import time
@@ -15,14 +15,14 @@ from worker.machine.disk_use import used_bytes
 NO_CODE = "FITSTOP_ALLOW_CODE=no"
 MOST_FILES = 100_000
 _LOOK_SECONDS = 5
-# Looking takes at most this part of the time: on a network filesystem many files take long to look at.
+# Maximum part of the time for checks: on a network filesystem many files take long.
 _PART_OF_TIME = 0.05
 
 log = logging.getLogger(__name__)
 
 
 def explain_no_programs(allow_code: AllowCode) -> str:
-    """Why this worker takes no programs; empty where it does. Tests the box, which takes a fraction of a second."""
+    """Why this worker takes no programs; empty if it does. Tests the box, which takes a fraction of a second."""
     if allow_code == "no":
         return NO_CODE
     if allow_code == "unboxed":
@@ -36,7 +36,7 @@ def explain_no_programs(allow_code: AllowCode) -> str:
 
 
 def runs_program(job: JobFolder) -> bool:
-    """Whether the job runs a program. A job that cannot be read runs none."""
+    """Whether the job runs a program; False if it cannot be read."""
     with suppress(UnusableDocument, OSError):
         record = job.record()
         return record is not None and isinstance(record.spec, ProgramJobSpec)
@@ -52,7 +52,7 @@ class FilesWatch:
         self._next_look = time.monotonic() + _LOOK_SECONDS if runs_program(attempt.job) else float("inf")
 
     def is_too_much(self) -> bool:
-        """Whether there are more bytes or files than a program may write."""
+        """Whether the program has written more bytes or files than it may."""
         began = time.monotonic()
         if began < self._next_look:
             return False

@@ -1,4 +1,4 @@
-"""Which slots of a worker have which attempts, and how a job on several devices gets several slots."""
+"""Which attempt each slot of a worker runs, and how a job on several devices gets several slots."""
 
 import threading
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from worker.machine.cards import cards_of_slots, choose_slots, count_devices, de
 
 
 class SlotTable:
-    """`slots` slots with `each` devices. `cards` are the worker's GPUs, as CUDA names them; none on a CPU.
+    """`slots` slots with `each` devices. `cards`: the worker's GPUs, as CUDA names them; empty on a CPU.
 
-    `kept_for` is the id of a job that needs more slots than are free: until it has them, nothing else gets one. Who
-    claims for a slot, or ends that, holds `claiming`.
+    `kept_for`: the id of a job that needs more slots than are free. Until it has them, no other job gets a slot.
+    `claiming`: the lock that a thread holds while it claims a job for free slots, or frees slots.
     """
 
     def __init__(self, slots: int, each: int) -> None:
@@ -26,7 +26,7 @@ class SlotTable:
 
     @property
     def most_devices(self) -> int:
-        """The most devices that a job may have: those of all slots together."""
+        """Maximum devices of a job: those of all slots together."""
         return self.count_devices(self._slots)
 
     def count_devices(self, slots: Sequence[int]) -> int:
@@ -39,32 +39,32 @@ class SlotTable:
         return describe_cards(self.cards, len(self._slots), self._each)
 
     def may_take(self) -> bool:
-        """Whether there is a free slot that is not kept."""
+        """Whether a slot is free and not kept for a job."""
         return len(self._attempts) < len(self._slots) and not self.kept_for
 
     def find_free(self) -> list[int]:
         return [slot for slot in self._slots if slot not in self._attempts]
 
     def has_free(self, devices: int) -> bool:
-        """Whether the free slots hold this number of devices together."""
+        """Whether the free slots together have this number of devices."""
         return devices <= self.count_devices(self.find_free())
 
     def take(self, attempt: AttemptFolder, devices: int) -> tuple[int, ...]:
-        """Give an attempt the first free slots that hold this number of devices together."""
+        """Give an attempt the first free slots that together have this number of devices, and return them."""
         taken = choose_slots(self.cards, self.find_free(), self._each, devices)
         self._devices.update(dict.fromkeys(taken, devices))
         self._attempts.update(dict.fromkeys(taken, attempt))
         return taken
 
     def release(self, slots: Sequence[int]) -> None:
-        """Free the slots of an attempt that has ended; those that are kept for a job are looked at again."""
+        """Free the slots of an attempt that has ended. A job that slots are kept for must be claimed again."""
         with self.claiming:
             for slot in slots:
                 del self._attempts[slot]
             self.kept_for = ""
 
     def running(self) -> tuple[RunningAttempt, ...]:
-        """What each slot that is not free runs."""
+        """The attempt of each slot that is not free."""
         return tuple(
             RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot, devices=self._devices[slot])
             for slot, attempt in sorted(self._attempts.copy().items())

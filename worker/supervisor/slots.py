@@ -1,4 +1,4 @@
-"""A worker's own process: its name, its slots, its drain, and its other threads."""
+"""A worker: its slots, the jobs in them, its drain, and its other threads."""
 
 import logging
 import os
@@ -33,17 +33,17 @@ from worker.supervisor.sweeps import SweepRunner
 from worker.supervisor.volume_watch import VolumeWatch
 
 _CARD_SECONDS = 2
-# A trial that cannot win trains for this long after that is known.
+# A trial that cannot win may train for this long before it is stopped.
 _TRIALS_SECONDS = 1
 _FORGET_SECONDS = 24 * 3600
-# One bad answer of the driver is no loss; a GPU that a container lost stays away until it is started again.
+# A single failed query of the driver does not count. A GPU that a container has lost is gone until its restart.
 _LOST_LOOKS = 2
 
 log = logging.getLogger(__name__)
 
 
 class Leaving(Enum):
-    """Why a worker ends without a request."""
+    """Why a worker ends although nobody requested it."""
 
     IDLE = "nothing to do"
     DEVICE_GONE = "the device is gone"
@@ -51,11 +51,11 @@ class Leaving(Enum):
 
 
 class Worker:
-    """Runs at most one job in each slot, and one that needs more devices than a slot holds in several slots.
+    """Runs a maximum of one job in each slot. A job that needs more devices than a slot has gets several slots.
 
-    `drain` is set when the worker is to stop: no new claims. `leaving` says why it ends without a request; `unfit` why
-    it never takes a job, empty where it does; `idle_gpu` names a GPU that this TensorFlow cannot use; `no_programs`
-    says why it takes no programs, empty where it does.
+    `drain` is set when the worker must stop: it claims nothing more. `leaving`: why it ends although nobody requested
+    it. `unfit`: why it never takes a job, empty if it does. `idle_gpu`: the name of a GPU that this TensorFlow cannot
+    use. `no_programs`: why it takes no programs, empty if it does.
     """
 
     def __init__(self, settings: Settings, volume: Volume, job_queue: JobQueue, nursery: Nursery) -> None:
@@ -86,9 +86,9 @@ class Worker:
         self._showing = threading.Lock()
 
     def appear(self) -> None:
-        """Show that a worker is starting, which takes minutes if a GPU's driver compiles.
+        """Show the worker as starting, which takes minutes if a GPU's driver compiles, and begin the patrol.
 
-        It already patrols the jobs of other workers. Cards of workers that have not been seen for a day are removed.
+        Removes the cards of workers that have not been seen for a day.
         """
         threading.Thread(target=self._show_start, name="start", daemon=True).start()
         self._sweep_from_now_on()
@@ -111,7 +111,7 @@ class Worker:
             self._every(_TRIALS_SECONDS, self._sweep_runner.look, "trials")
 
     def end(self) -> None:
-        """End the worker; its last step."""
+        """Stop the worker's threads and remove its card. The last step of a worker."""
         self._gone.set()
         try:
             with self._showing:
@@ -120,25 +120,25 @@ class Worker:
             log.warning("the worker's card could not be removed: %s", error)
 
     def may_take(self) -> bool:
-        """Whether a notification that is taken now would start a job at once; checked before each read of the queue."""
+        """Whether the worker could start a job now. Checked before each read of the queue."""
         is_well = not self._sickness and not self._bad_looks and not self._watch.paused
         return self._ready and is_well and self.slots.may_take() and not self.drain.is_set()
 
     @property
     def _sickness(self) -> str:
-        """Why this worker takes no job now; empty where it does."""
+        """Why this worker takes no job now; empty if it does."""
         return self.unfit or self._nursery.sickness or self._disk.problem
 
     def run_next(self) -> None:
-        """Run the jobs that wait, first in order first, each to its end, until there is none or the worker drains.
+        """Run waiting jobs in the order of the queue, each to its end, until there is none or the worker drains.
 
-        A worker that continues at once needs no notification; an outdated one is harmless.
+        The next job needs no notification of its own. An outdated notification does no harm.
         """
         try:
             while self.may_take() and self._watch.may_claim() and self._run_first():
                 pass
         except OSError as error:
-            # A volume that is full or away: jobs wait, and the sweep announces them until it is back.
+            # The volume is full or not mounted: jobs wait, and the patrol notifies of them until it works again.
             log.warning("no job could be claimed or started: %s", error)
             self._watch.pause(error)
         finally:
@@ -149,7 +149,7 @@ class Worker:
         self._on_free = call
 
     def _run_first(self) -> bool:
-        """Run the job that is first in order; False where there is none, or no child that would start at once."""
+        """Run the first job in order. False if there is none, or no child is ready."""
         child = self._nursery.take(self.drain)
         if child is None:
             return False
@@ -164,9 +164,9 @@ class Worker:
         return claimed is not None
 
     def _claim(self) -> tuple[AttemptFolder, Owner, tuple[int, ...]] | None:
-        """Claim the first job in order: its attempt, its owner, and the free slots that it takes; None where none is.
+        """Claim the first job in order, and return its attempt, its owner and its slots; None if there is no job.
 
-        Where too few slots are free for the job, they are kept for it: nothing is claimed until enough of them are.
+        If too few slots are free for the job, they are kept for it, and nothing is claimed until enough are free.
         """
         with self.slots.claiming:
             free = self.slots.find_free()
@@ -202,7 +202,7 @@ class Worker:
             self.slots.release(slots)
             self._show_card()
             self._look_back(attempt)
-            # This thread continues in one of the slots; for the others somebody has to look into the queue.
+            # This thread continues with one of the slots. The notifications are for the threads of the others.
             for _ in slots[1:]:
                 self._queue.notify(attempt.job.id)
 
@@ -210,7 +210,7 @@ class Worker:
         """React to an attempt's end, which may show a problem of this worker."""
         end, record = attempt.end(), attempt.job.record()
         if record is not None and record.sweep is not None:
-            # The next trial, before this slot looks for work.
+            # Creates the next trial's job before this slot looks for work.
             self._sweep_runner.advance(record.sweep.id)
         if end is not None and runs_program(attempt.job):
             self._look_after_program(end)
@@ -220,7 +220,7 @@ class Worker:
             self._notify_again(attempt, end)
 
     def _look_after_program(self, end: AttemptEnd) -> None:
-        """React to a program's end, which it may have falsified: its report about the worker only triggers a check."""
+        """React to a program's end, which it may have falsified: a report about the worker only starts a check."""
         self._watch.may_claim()
         self._disk.look()
         if end.error is not None and end.error.code == "no_box":
@@ -234,14 +234,14 @@ class Worker:
             self._heed(end.error)
 
     def _heed(self, error: JobError) -> None:
-        """Take no job while this worker has the problem that ended an attempt."""
+        """Take no job while this worker has the problem that ended the attempt."""
         if error.code == "no_child":
             self._nursery.distrust(error.message)
         elif error.code in {"worker_disk_full", "worker_disk_error"}:
             self._disk.suspect(error.message)
 
     def _notify_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
-        """Notify of a job that is queued again as soon as it may run, not at the next patrol."""
+        """Notify of a job that is queued again, as soon as it may run. The next patrol would be later."""
         delay = max(0.0, seconds_until(end.retry_at)) if end.retry_at else 0.0
         if delay == 0 or self.drain.is_set():
             self._queue.notify(attempt.job.id)
@@ -251,7 +251,7 @@ class Worker:
         timer.start()
 
     def _look_at_itself(self) -> None:
-        # The card first: one that is written while the worker ends would stay.
+        # The card first: one that is written after the worker has ended would stay.
         self._show_card()
         self._look_at_device()
         self._disk.look()
@@ -266,7 +266,7 @@ class Worker:
         self._look_at_kept_slots()
 
     def _look_at_kept_slots(self) -> None:
-        """Release them if the job was cancelled or has another worker, or if an earlier one fits."""
+        """Free kept slots if the job was cancelled or is claimed, if it fits now, or if another job is first."""
         with self.slots.claiming:
             if not self.slots.kept_for:
                 return
@@ -292,12 +292,12 @@ class Worker:
         return next(self._waiting(), None) is not None
 
     def _waiting(self) -> Iterator[JobState]:
-        """The jobs that wait and that this worker can hold, first in order first."""
+        """The waiting jobs that this worker can run, in the queue's order."""
         weights, most = self._settings.project_weights, self.slots.most_devices
         return in_turns(self._volume, weights, takes_programs=not self.no_programs, devices=most)
 
     def _leave(self, why: Leaving) -> None:
-        """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
+        """End as after a SIGTERM: claim nothing more; running jobs are saved and handed back."""
         if self.leaving or self.drain.is_set():
             return
         log.warning("worker %s on %s ends: %s", self.name, self.device, why.value)
@@ -311,7 +311,7 @@ class Worker:
             self._gone.wait(_CARD_SECONDS)
 
     def _forget_the_gone(self) -> None:
-        # By two machines' clocks, which does no harm: a worker that lives shows its card again within seconds.
+        # Compares clocks of two machines, which does no harm: a living worker writes its card again within seconds.
         try:
             for card in self._volume.worker_cards():
                 if seconds_since(card.seen_at) > _FORGET_SECONDS:
@@ -349,11 +349,11 @@ class Worker:
                 if not self._gone.is_set():
                     self._volume.show_worker(card)
         except OSError as error:
-            # Nothing is decided by a card: an attempt that was claimed must begin, and one that ended be announced.
+            # No decision depends on a card, so an attempt begins and ends without it.
             log.warning("the worker's card was not written: %s", error)
 
     def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:
-        """Act now and every `seconds`, in its own thread, while the worker lives."""
+        """Call `act` now and every `seconds`, in its own thread, until the worker ends."""
         threading.Thread(target=self._repeat, args=(seconds, act), name=name, daemon=True).start()
 
     def _repeat(self, seconds: float, act: Callable[[], None]) -> None:
@@ -362,6 +362,6 @@ class Worker:
             try:
                 act()
             except Exception:
-                # The edge of a thread that must not die: the next round may find the volume and Redis well again.
+                # The edge of a thread that must not end: in the next round the volume and Redis may work again.
                 log.exception("a round was abandoned; the next one is in %s s", seconds)
             self._gone.wait(max(0.0, seconds - (time.monotonic() - began)))

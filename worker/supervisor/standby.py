@@ -1,4 +1,4 @@
-"""A training child before it has an attempt: it imports what training needs, says that it is ready, and waits.
+"""A training process on standby: it imports what training needs, reports that it is ready, and waits for an attempt.
 
 This module names the training program and never imports it: the worker's own process stays free of Keras.
 """
@@ -24,10 +24,10 @@ PRELOAD = "worker.training.preload"
 
 
 def stand_by(pipe: Connection, is_forked: bool) -> None:  # noqa: FBT001  its arguments are pickled by place
-    """Runs in a child: wait for an attempt, then be what `python -m worker.training <attempt folder>` would be.
+    """Runs in a child: wait for an attempt, and then run as `python -m worker.training <attempt folder>` would.
 
-    An empty message is a question with an empty answer. A failing preload of the fork server is silent, so its child
-    checks it.
+    `pipe`: an empty message asks whether the child is ready, and it answers with one. `is_forked`: whether the child
+    comes from a fork server, which does not report that its preload has failed, so the child checks that.
     """
     die_with_parent()
     # A fork server ignores SIGINT and the worker's Ctrl-C reaches the whole terminal group: the worker decides.

@@ -1,8 +1,7 @@
-"""Advances the sweeps on the volume:
+"""Advances the sweeps on the volume: proposes trials, creates their jobs, stops trials that cannot win, ends sweeps.
 
-proposes trials, creates their jobs, stops trials that cannot win, ends finished sweeps. Every worker does it, each
-second and after a trial in one of its slots. All workers compute the same steps, and exclusive files decide; so a
-worker may be killed at any time.
+Every worker does this each second, and after a trial in one of its slots. All workers compute the same steps, and only
+one of them can create the file of a step. So a worker may be killed at any time.
 """
 
 import logging
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class SweepRunner:
-    """One worker's part in all sweeps. For several threads."""
+    """Advances all sweeps for one worker. Thread-safe."""
 
     def __init__(self, volume: Volume, job_queue: JobQueue, settings: Settings) -> None:
         self._volume = volume
@@ -44,7 +43,7 @@ class SweepRunner:
         self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
         self._readers: dict[str, SweepReader] = {}
         self._ended = EndedSweeps(volume)
-        # Those of which the log has an exception.
+        # The sweeps whose exception has been logged.
         self._stuck: set[str] = set()
         self._one_at_a_time = threading.Lock()
 
@@ -59,7 +58,7 @@ class SweepRunner:
             self.advance(sweep_id)
 
     def advance(self, sweep_id: str) -> None:
-        """Advance one sweep as far as possible. One that cannot be read is set aside: the others need not wait."""
+        """Advance one sweep as far as possible. A sweep that cannot be read is set aside; the others continue."""
         with self._one_at_a_time:
             if sweep_id in self._ended:
                 return
@@ -70,7 +69,7 @@ class SweepRunner:
             except OSError as error:
                 log.warning("%s waits until the volume works: %s", sweep_id, error)
             except Exception:
-                # The edge: whatever is wrong with this sweep, the others and the slot that asks continue.
+                # The edge: an error of this sweep must not stop the others, or the slot that calls.
                 if sweep_id not in self._stuck:
                     log.exception("%s is not taken forward", sweep_id)
                 self._stuck.add(sweep_id)
@@ -80,7 +79,7 @@ class SweepRunner:
         for _ in range(_MOST_ROUNDS):
             state = reader.read_on()
             if state is None:
-                # Its folder is there, and its record is about to be.
+                # Its folder exists, but its record is not written yet.
                 return
             if state.end is not None:
                 self._ended.add(sweep_id, state.extensions)
@@ -95,7 +94,7 @@ class SweepRunner:
                 self._do(step, state, sweep_folder(self._volume, sweep_id))
 
     def _give_shares(self, state: SweepState) -> None:
-        """Write the shares of the budget to the jobs of trials, also those that a killed worker has missed."""
+        """Write the shares of the budget to the jobs of trials, also those that a killed worker has not written."""
         for trial in state.unfinished:
             if state.shares and trial.number in state.shares.trials and trial.status != "proposed":
                 with suppress(FileNotFoundError):
@@ -135,7 +134,7 @@ class SweepRunner:
         try:
             job = store_trial(self._volume, state.record, trial, self._limits, state.shares)
         except DataChanged as error:
-            # Where the volume is away, nothing is there.
+            # An unmounted volume has no data, either, so check that first.
             self._volume.check()
             folder.refuse(trial.number, JobError(code=error.code, message=str(error)))
         except Refused as error:

@@ -1,7 +1,7 @@
 """Writes what a running attempt uses of its machine, once a second (`shared.system_metrics`).
 
-A thread of the worker, so that neither a script nor a busy training process can forge or stop it. Nothing depends on
-it: if the volume or the driver fails, only the sample is lost.
+It is a thread of the worker, so that neither a script nor a busy training process can falsify or stop it. Nothing else
+depends on it: if the volume or the driver fails, only a sample is lost.
 """
 
 import logging
@@ -19,10 +19,10 @@ from worker.machine.memory import memory_bytes
 from worker.machine.process_use import available_cores, process_use
 
 INTERVAL_SECONDS = 1.0
-# Of one core, at most, however many processes a script has started.
+# Maximum part of one core, even if a script has started many processes.
 _PART_OF_CORE = 0.01
 _END_SECONDS = 2.0
-# After a write that failed, so that a full volume is not filled further, again and again.
+# After a failed write, so that a full volume gets few attempts.
 _SAMPLES_BEFORE_RETRY = 10
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class SystemSampler:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        # A volume or a driver that hangs must not keep the worker: the thread is a daemon, and its file is its own.
+        # A volume or a driver that hangs must not delay the worker. The thread is a daemon, and only it uses its file.
         self._thread.join(timeout=_END_SECONDS)
 
     def _run(self) -> None:
@@ -109,7 +109,7 @@ class Meter:
 
 
 def _rate(before: float | None, now: float | None, seconds: float) -> float | None:
-    """Per second. A rate per second, at least 0: the sum over processes falls when one ends."""
+    """The rate per second, minimum 0, since a sum over processes falls when one ends; None if a value is unknown."""
     return None if before is None or now is None else max(0.0, now - before) / seconds
 
 
@@ -124,7 +124,7 @@ class SystemFile:
         self._waits = 0
 
     def append(self, sample: Sample) -> None:
-        """Add a sample; there are never more than MOST_SAMPLES. What the volume does not store is written later."""
+        """Add a sample, and thin out above MOST_SAMPLES. A sample that could not be written is written later."""
         self._samples.append(sample)
         if len(self._samples) > MOST_SAMPLES:
             self._samples = thin_out(self._samples)

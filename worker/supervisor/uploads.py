@@ -1,4 +1,4 @@
-"""The uploads of an attempt whose volume is in a bucket, in a thread beside its training."""
+"""Uploads the files of an attempt to the bucket of its volume, in a thread, during its training."""
 
 import errno
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Uploads:
-    """From `begin` to `end`, every `seconds`. Does nothing for a volume on a filesystem."""
+    """Uploads new files every `seconds`, from `begin` to `end`. Does nothing for a volume on a filesystem."""
 
     def __init__(self, volume: Volume, attempt: AttemptFolder, seconds: float) -> None:
         mirror = mirror_at(volume.root)
@@ -25,14 +25,14 @@ class Uploads:
         self._attempt = attempt
         self._seconds = seconds
         self._push: AttemptPush | None = None
-        # Whether the attempt follows another decision than the one that stands, so that nothing may come of it.
+        # Whether the bucket has another decision about the attempt than this worker, so that it must stop.
         self.is_refused = False
         self._end = threading.Event()
         self._one_at_a_time = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"uploads of {attempt.job.id}", daemon=True)
 
     def begin(self) -> None:
-        """From now on; all that the job had in the bucket is here."""
+        """Start to upload. All files of the job in the bucket must be here by now."""
         if self._mirror is not None:
             self._push = self._begin_push(self._mirror)
             self._thread.start()
@@ -42,14 +42,14 @@ class Uploads:
         return AttemptPush(mirror, self._attempt)
 
     def upload_all(self) -> None:
-        """Upload what is not there yet, before the attempt's end is written.
+        """Upload everything that is not in the bucket yet, before the attempt's end is written.
 
-        Raises OSError, also while an older upload may still come after the last one, and OtherDecision.
+        Raises OtherDecision, and OSError, also while an older upload without an answer may still overwrite this one.
         """
         if self._mirror is None:
             return
         self._end.set()
-        # One that failed before its training has events to tell why.
+        # An attempt that failed before its training also has events to upload.
         self._push = self._push or self._begin_push(self._mirror)
         try:
             with self._one_at_a_time:
@@ -61,9 +61,10 @@ class Uploads:
             raise OSError(errno.EREMOTEIO, reason, str(self._attempt.path))
 
     def end(self, *, is_ours: bool) -> None:
-        """Leave the attempt's folder to the looks. `is_ours`: its end is ours, and so is what was removed since.
+        """Stop uploading; from now on the looks at the bucket update the attempt's folder.
 
-        Else the folder gets what the bucket has of the attempt: what was not uploaded is no part of it.
+        `is_ours`: this worker has recorded the attempt's end. Then files that were removed here are removed from the
+        bucket, too. Otherwise the folder gets the bucket's files, because what was not uploaded does not count.
         """
         self._end.set()
         if self._mirror is None:
@@ -91,12 +92,12 @@ class Uploads:
                 with self._one_at_a_time:
                     if self._push is not None and self._mirror is not None and not self._end.is_set():
                         self._push.push()
-                        # Not with the next look: a client waits for these rows.
+                        # Now and not with the next look, because a client waits for these rows.
                         self._mirror.send_hints()
             except OtherDecision as error:
                 log.warning("%s attempt %d stops: %s", self._attempt.job.id, self._attempt.number, error)
                 self.is_refused = True
                 return
             except (OSError, StoreError) as error:
-                # It is tried again. The heartbeat decides whether the attempt continues.
+                # The next round tries again. The heartbeat decides whether the attempt continues.
                 log.warning("files of %s were not uploaded: %s", self._attempt.job.id, error)

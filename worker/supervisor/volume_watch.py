@@ -1,7 +1,8 @@
-"""Whether the volume can store what a job writes, as one worker sees it.
+"""Watches whether the volume can store what a job writes, as one worker sees it.
 
-A volume that is full, broken or away is a condition of the service: no job fails for it, and nothing is claimed until a
-file as large as a resume point can be written again. Normally a claim costs one query of the filesystem's free space.
+A volume that is full, broken or not mounted is a fault of the service. No job fails because of it, and nothing is
+claimed until a file as large as a resume point can be written again. Normally, a claim costs one query of the free
+space.
 """
 
 import logging
@@ -22,9 +23,9 @@ log = logging.getLogger(__name__)
 
 
 class VolumeWatch:
-    """`paused` says why nothing is claimed; empty while the volume works.
+    """`paused`: why nothing is claimed; empty while the volume works.
 
-    `reserve_bytes`: minimum free space for a claim, and minimum size of a probe.
+    `reserve_bytes`: minimum free space for a claim, and minimum size of a test file.
     """
 
     def __init__(self, volume: Volume, reserve_bytes: int) -> None:
@@ -63,7 +64,7 @@ class VolumeWatch:
             self._pause(end.error.message if end.error else code)
 
     def look(self) -> bool:
-        """Check the volume, with a probe if claiming has paused. True if claiming resumes with this check."""
+        """Check the volume; while claiming is paused, write a test file. True if claiming resumes with this check."""
         if not self.paused:
             self.may_claim()
             return False

@@ -1,7 +1,7 @@
 """`python -m worker.training <attempt folder>`: train one attempt, by hand or as a worker's child.
 
-Exit status: 0 if `conclusion.json` says how the run ended, else one of `worker.ipc.exit_statuses`. The file decides,
-never the status.
+Exit status: 0 if `conclusion.json` says how the run ended, else one of `worker.ipc.exit_statuses`. The worker reads the
+file first: the status counts only without one.
 """
 
 import logging
@@ -17,7 +17,7 @@ from worker.ipc import pulse
 from worker.ipc.exit_statuses import STATUS_OF_STORAGE, SUPERSEDED
 from worker.training.errors import Superseded
 from worker.training.hashing import do_nothing
-from worker.training.lifeline import Lifeline
+from worker.training.heartbeat_watchdog import HeartbeatWatchdog
 from worker.training.stop_requests import StopRequests
 
 log = logging.getLogger("worker.training")
@@ -26,7 +26,8 @@ log = logging.getLogger("worker.training")
 def main(arguments: list[str], begin_thread: Callable[[], None] = do_nothing) -> int:
     """Train the attempt in the folder that `arguments` names.
 
-    `begin_thread` starts a thread of the caller, after a program has been confined.
+    `begin_thread` starts a thread of the caller. It is called after a program has been confined, because confinement
+    does not apply to threads that exist already.
     """
     if len(arguments) != 1 or not arguments[0].rstrip("/").rpartition("/")[2].isdecimal():
         sys.stderr.write("usage: python -m worker.training <volume>/jobs/<aa>/<job id>/attempts/<n>\n")
@@ -40,18 +41,18 @@ def main(arguments: list[str], begin_thread: Callable[[], None] = do_nothing) ->
         stop_requests.listen()
         if (process := this_process()) is not None:
             attempt.name_process(process)
-        # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
-        from worker.training.program.stage import set_stage
+        # Imported only now, so that a request to stop counts during the seconds in which TensorFlow is imported.
+        from worker.training.program.prepared_script import prepare_script
         from worker.training.run import run
 
-        # Until here nothing of the job was read: who does not come so far has a sick worker.
+        # Nothing of the job has been read yet: a process that fails before this pulse shows a fault of the worker.
         pulse.send(pulse.Pulse(settings.first_batch_seconds, "0:0"))
-        stage = set_stage(attempt, settings, stop_requests.check)
+        script = prepare_script(attempt, settings, stop_requests.check)
         begin_thread()
-        with Lifeline(attempt, settings):
-            attempt.conclude(run(attempt, stop_requests, settings, stage))
+        with HeartbeatWatchdog(attempt, settings):
+            attempt.conclude(run(attempt, stop_requests, settings, script))
     except Superseded as superseded:
-        log.warning("nothing more is written: %s", superseded)
+        log.warning("the run ends and writes nothing more: %s", superseded)
         return SUPERSEDED
     except OSError as error:
         if not is_storage_error(error):

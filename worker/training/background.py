@@ -1,7 +1,7 @@
-"""A thread that writes while training continues: in order, and with little delay.
+"""A thread that writes checkpoints and resume points while training continues, in order.
 
-Its tasks use only snapshots. Its errors are raised in the run's own thread, at the next task or at `finish`. After an
-error nothing more is written, so that no resume point follows a checkpoint that failed.
+Its tasks must use snapshots only. An error of a task is raised in the run's own thread, at the next `write` or at
+`finish`. After an error nothing more is written, so no resume point follows a checkpoint that failed.
 """
 
 import threading
@@ -15,14 +15,14 @@ from worker.training.recent import RecentSeconds
 
 Write = Callable[[], None]
 
-# A checkpoint and the resume point after it may wait; a caller that brings more waits.
+# A checkpoint and the resume point after it. Further calls of `write` block.
 MOST_WAITING = 2
 
 
 class BackgroundWriter:
-    """As a context manager: after a normal exit everything is written; after an error no new task starts.
+    """Runs the writer thread. As a context manager: a normal exit waits for all tasks; after an error no task starts.
 
-    `unfinished` is the number of running and waiting tasks; `seconds` is the duration of one.
+    `unfinished`: number of running and waiting tasks. `seconds`: durations of recent tasks.
     """
 
     def __init__(self) -> None:
@@ -41,19 +41,19 @@ class BackgroundWriter:
         return self.unfinished > 0
 
     def write(self, what: Write) -> None:
-        """Run `what` after all earlier tasks. Raises the error of an earlier one."""
+        """Run `what` in the writer thread, after all earlier tasks. Raises the error of an earlier task."""
         self._raise()
         with self._lock:
             self.unfinished += 1
         self._waiting.put(what)
 
     def finish(self) -> None:
-        """Wait until everything is written. Raises the error of any task."""
+        """Wait until all tasks have ended. Raises the error of any task."""
         self._waiting.join()
         self._raise()
 
     def give_up(self) -> None:
-        """Start no further task: the attempt is no longer ours, or has its conclusion."""
+        """Start no more tasks: the attempt belongs to another worker, or has ended."""
         self._has_given_up = True
 
     def __enter__(self) -> Self:

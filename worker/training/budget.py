@@ -1,9 +1,9 @@
-"""The remaining budget of the job, by this process's monotonic clock; the deadline by the wall clock.
+"""Watches the remaining budget of a job: compute time by this process's monotonic clock, a deadline by the wall clock.
 
 A trial of a sweep also has a share of the sweep's budget, which may be raised while it runs.
 
-The time of a save cannot be predicted exactly: on a busy machine one can take many times as long as the last. So the
-process itself reports how much of its time is charged; after the limit that is only the running batch.
+How long a save takes cannot be predicted: on a busy machine it can take many times as long as the last one. So the
+process itself reports how much of its time is charged. After the limit, only the batch that was running is charged.
 """
 
 import math
@@ -17,20 +17,20 @@ from shared.job_share import read_share
 from shared.spec import Budget
 from worker.training.errors import BudgetUsedUp, NoPrice
 
-# A share is read again every two seconds, since its sweep may have another limit by then; where less than five seconds
-# are left of it, four times a second.
+# A share is read again every two seconds, because its sweep may have changed the limit, and four times a second when
+# less than five seconds of it are left.
 _LOOK_SECONDS = 2.0
 _NEAR_SECONDS = 5.0
 _NEAR_LOOK_SECONDS = 0.25
-# What a process takes to end after its last word, which only a deadline counts. On an idle machine 0.04 to 0.08 s.
+# How long a process takes to exit after it has reported its end; only a deadline counts it. 0.04 to 0.08 s if idle.
 _LEAVING_SECONDS = 0.1
 
 
 class BudgetWatch:
-    """Measures one attempt from its claim, in addition to the compute time of the earlier attempts.
+    """Measures the compute time of one attempt since its claim, in addition to that of the earlier attempts.
 
-    `claimed`: the moment of its claim by this machine's monotonic clock. `is_trial`: whether the job may get a share of
-    a sweep's budget while it runs.
+    `claimed`: the moment of the claim by this machine's monotonic clock. `is_trial`: whether the job is a trial, which
+    may get a share of a sweep's budget while it runs.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class BudgetWatch:
         self._last_batch = claimed
 
     def batch_done(self, moment: float) -> None:
-        """Charge the time until now in full, even beyond the limit. `moment`: by the monotonic clock."""
+        """Charge the time until `moment`, by the monotonic clock, in full, even beyond the limit."""
         self._last_batch = moment
 
     def charged_seconds(self) -> float:
-        """The charged time of the attempt until now, in seconds from its claim:
+        """Seconds of the attempt that are charged so far: from its claim until now.
 
-        at most the compute time and cost that remained for it, or up to the end of its last batch.
+        Maximum: what the budget allowed at the claim, or the time until the end of the last batch if that is more.
         """
         now = time.monotonic()
         charged = min(now, max(self._last_batch, now + self._seconds_to_limit()))
@@ -69,9 +69,9 @@ class BudgetWatch:
         return min((limit.seconds_left for limit in limits if limit is not None), default=math.inf)
 
     def check(self, seconds_needed: float = 0.0) -> None:
-        """Raise BudgetUsedUp if less than `seconds_needed` are left; before a deadline also the time to end.
+        """Raise BudgetUsedUp if at most `seconds_needed` are left. Before a deadline, the time to exit is needed, too.
 
-        Raises NoPrice if the cost is limited and this worker has no price.
+        Raises NoPrice if the budget limits the cost and this worker has no price.
         """
         if self._claim is None:
             return

@@ -1,8 +1,7 @@
-"""The checkpoints of an attempt on the volume:
+"""The checkpoints of an attempt on the volume: complete, hashed, limited in number, and listed in the manifest.
 
-complete, hashed, limited in number, and listed in the manifest. After a crash the manifest and every file that it lists
-are complete: a checkpoint is on the disk before the manifest lists it, and is removed only after the manifest and the
-resume points no longer list it.
+After a crash the manifest and every file that it lists are complete. A checkpoint is on the disk before the manifest
+lists it, and it is removed only after neither the manifest nor a resume point lists it.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ from shared.times import utc_now
 
 
 class CheckpointStore:
-    """Used only by the writer's thread after the run has started."""
+    """Writes and removes checkpoints. After the run has started, only the writer thread uses it."""
 
     def __init__(self, spec: ModelCheckpointSpec, attempt: AttemptFolder, reserve_bytes: int = 0) -> None:
         self._attempt = attempt
@@ -31,7 +30,7 @@ class CheckpointStore:
         self.manifest = read_manifest(attempt.manifest_file)
 
     def publish(self, name: str, content: bytes, epoch: int, metrics: Mapping[str, float | None]) -> Checkpoint:
-        """Write a checkpoint to the disk, then to the manifest; drop the worst above `keep`.
+        """Write a checkpoint, then list it in the manifest, which lists the best `keep` ones.
 
         Raises OSError (ENOSPC) and writes nothing if the volume has no room for it in addition to `reserve_bytes`.
         """
@@ -58,21 +57,21 @@ class CheckpointStore:
 
     def _remember(self, new: Checkpoint) -> None:
         others = [one for one in self.manifest.checkpoints if one.name != new.name]
-        by_worth = sorted([*others, new], key=self._worth, reverse=True)
-        kept = {one.name for one in by_worth[: self._keep]}
+        best_first = sorted([*others, new], key=self._rank, reverse=True)
+        kept = {one.name for one in best_first[: self._keep]}
         self.manifest = Manifest(
-            best=by_worth[0].name,
+            best=best_first[0].name,
             checkpoints=tuple(one for one in [*others, new] if one.name in kept),
         )
         write_manifest(self._attempt.manifest_file, self.manifest)
 
-    def _worth(self, one: Checkpoint) -> tuple[float, int]:
-        """Greater is better; of equal ones the earlier is better, as in Keras's own comparison."""
+    def _rank(self, one: Checkpoint) -> tuple[float, int]:
+        """The sort key: greater is better. Of equal values the earlier is better, as in Keras's own comparison."""
         value = one.metrics.get(self._monitor)
         return (-math.inf if value is None else self._sign * value, -one.epoch)
 
 
 def finite_metrics(logs: Mapping[str, Any]) -> dict[str, float | None]:
-    """An epoch's metrics as plain numbers, None where one is not finite; the learning rate is not a metric."""
+    """An epoch's metrics as floats, None if not finite. The learning rate is not a metric."""
     values = {name: float(value) for name, value in logs.items() if name != "learning_rate"}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}

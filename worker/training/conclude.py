@@ -1,4 +1,4 @@
-"""The evidence of a stop, from the callbacks' state at the end of a run."""
+"""Concludes a run: how it ended, and the evidence for the stop from the callbacks' state."""
 
 from pydantic import ValidationError
 
@@ -9,48 +9,48 @@ from shared.outclassed import outclassed_words
 from shared.progress import EpochProgress
 from worker.training.callbacks import Callbacks
 from worker.training.context import RunContext
-from worker.training.errors import BudgetUsedUp, CannotWin, TrainingStopped, failure
+from worker.training.errors import BudgetUsedUp, CannotWin, TrainingStopped, describe_failure
 
 _RULE = ("monitor", "last_improvement", "wait", "patience")
 
 
 def stop_evidence(run: RunContext, callbacks: Callbacks | None, reason: str) -> Stop:
-    """Why training stopped, after which epoch, and what the decision rests on.
+    """Why training stopped, after which epoch, and the state of early stopping at that moment.
 
-    A run that ends before it was built reports what earlier attempts recorded.
+    Without `callbacks`, since the run ended before it had any, the stop is what earlier attempts recorded.
     """
     if callbacks is None:
-        told = _last_told(run)
-        epochs = run.record.spec.max_epochs or (told.epochs if told else 0)
-        last_epoch, best, state = (told.epoch, told.best, told.early_stopping) if told else (0, None, None)
+        last = _read_last_progress(run)
+        epochs = run.record.spec.max_epochs or (last.epochs if last else 0)
+        last_epoch, best, state = (last.epoch, last.best, last.early_stopping) if last else (0, None, None)
     else:
         epochs = callbacks.epochs
-        last_epoch, best = callbacks.narrator.last_epoch, callbacks.narrator.best
+        last_epoch, best = callbacks.epoch_reporter.last_epoch, callbacks.epoch_reporter.best
         rule = callbacks.early_stopping
         state = rule.patience_used(last_epoch, epochs) if rule else None
     evidence = {name: getattr(state, name) for name in _RULE} if state else {}
     return Stop(reason=reason, best=best, last_epoch=last_epoch, epochs_not_run=epochs - last_epoch, **evidence)
 
 
-def failed(run: RunContext, callbacks: Callbacks | None, raised: Exception) -> Conclusion:
-    """The run ends with an error."""
-    error, may_retry = failure(raised, run.attempt.volume_root)
+def conclude_failed(run: RunContext, callbacks: Callbacks | None, raised: Exception) -> Conclusion:
+    """The conclusion of a run that ended with an error, which says whether to retry the job."""
+    error, may_retry = describe_failure(raised, run.attempt.volume_root)
     stop = stop_evidence(run, callbacks, "diverged" if error.code == "diverged" else "error")
     place = callbacks.resume_saver.place if callbacks else None
     return Conclusion(ending=Ending(status="failed", stop=stop, error=error), may_retry=may_retry, place=place)
 
 
-def stopped(
+def conclude_stopped(
     run: RunContext, callbacks: Callbacks | None, request: TrainingStopped, last: Stop | None = None
 ) -> Conclusion:
-    """The run stops early:
+    """The conclusion of a run that was asked to stop: its job has ended, or is handed back for another attempt.
 
-    finally, or to hand the job to another attempt. Without active callbacks, `last` is their last stop.
+    `last` is the stop of the last call of `fit` in a script, for a run without active callbacks.
     """
     if isinstance(request, BudgetUsedUp):
         stop = _evidence(run, callbacks, "budget", last).model_copy(update={"budget": request.used})
         run.events.write([budget_event(stop)])
-        return Conclusion(ending=within_budget(stop))
+        return Conclusion(ending=budget_ending(stop))
     if isinstance(request, CannotWin):
         stop = _evidence(run, callbacks, "outclassed", last).model_copy(update={"outclassed": request.evidence})
         run.events.write([_stop_event(stop, outclassed_words(request.evidence))])
@@ -67,7 +67,7 @@ def _evidence(run: RunContext, callbacks: Callbacks | None, reason: str, last: S
     return stop_evidence(run, callbacks, reason)
 
 
-def _last_told(run: RunContext) -> EpochProgress | None:
+def _read_last_progress(run: RunContext) -> EpochProgress | None:
     event = last_epoch_event(run.attempt.job.runs())
     try:
         return EpochProgress.of(event.data) if event else None
@@ -75,7 +75,7 @@ def _last_told(run: RunContext) -> EpochProgress | None:
         return None
 
 
-def within_budget(stop: Stop) -> Ending:
+def budget_ending(stop: Stop) -> Ending:
     """The ending of a job whose budget is used up: succeeded with its best model, failed if no epoch has finished."""
     if stop.last_epoch:
         return Ending(status="succeeded", stop=stop)

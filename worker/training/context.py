@@ -1,4 +1,4 @@
-"""What every part of a run needs."""
+"""What every part of a run needs: the attempt, its record, its limits, and where it reports."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from worker.training.stop_requests import StopRequests
 
 @dataclass(frozen=True)
 class RunContext:
-    """The attempt and its job's record, what may stop the run, where it reports, and its writer thread."""
+    """One run. `stop_requests` and `budget` may stop it; `events` is its report, and `writer` its writer thread."""
 
     attempt: AttemptFolder
     record: JobRecord
@@ -25,11 +25,11 @@ class RunContext:
     writer: BackgroundWriter
 
     def check(self) -> None:
-        """Raise if a stop was requested or the budget is used up."""
+        """Raise TrainingStopped or Superseded if a stop was requested or the budget is used up."""
         self.stop_requests.check()
         self.budget.check()
 
-    def go_on(self) -> None:
-        """Check, and report to the worker that the run still prepares its first batch."""
+    def keep_alive(self) -> None:
+        """Check as `check` does, and tell the worker that the run is alive. For the time before the first batch."""
         self.check()
         pulse.send(pulse.Pulse(self.settings.first_batch_seconds, "0:0"))

@@ -1,19 +1,19 @@
 """What can go wrong in a run, and whether another attempt could end otherwise.
 
     TrainingError            this program's own
-    ├── BadData              the data cannot be trained on; never retried
+    ├── BadData              the data or the model cannot be trained; never retried
     ├── DataChanged          the bytes are not those that the job was posted with; never retried
     ├── DataMissing          the data is not on the volume; retried, since the volume may be away
     ├── DataLargerThanMemory the machine's memory is too small for the data; retried, since another one may have more
     ├── TooFewDevices        the worker's slot has fewer devices than the job needs; retried, another one may have more
     ├── NoPrice              the worker cannot tell what the job costs; retried, since another one may
-    └── Diverged             a number is not finite any more; never retried
-    TrainingStopped          not an error: somebody wants the run to stop
-    ├── BudgetUsedUp         not an error either: what it may use up is used up
-    └── CannotWin            a trial of a sweep that another trial is better than
-    Superseded               the attempt is over for others; nothing may be written any more
+    └── Diverged             a number is no longer finite; never retried
+    TrainingStopped          not an error: a stop was requested
+    ├── BudgetUsedUp         the job's budget is used up
+    └── CannotWin            a trial of a sweep that cannot be the best
+    Superseded               another worker has ended the attempt; nothing more may be written
 
-Errors of other libraries become a code and a message in `failure`, and nowhere else.
+Only `describe_failure` translates errors of other libraries into a code and a message.
 """
 
 import errno
@@ -30,7 +30,7 @@ _MOST_SHOWN = 300
 
 
 class TrainingError(FitstopError):
-    """A run that cannot go on."""
+    """A run that cannot continue. `may_retry`: whether another attempt may succeed."""
 
     may_retry = False
 
@@ -68,7 +68,7 @@ class Diverged(TrainingError):
 
 
 class TrainingStopped(FitstopError):
-    """Raised at the next batch after somebody asked the run to stop."""
+    """Raised at the next batch after a stop was requested."""
 
     code = "stopped"
 
@@ -78,7 +78,7 @@ class TrainingStopped(FitstopError):
 
 
 class BudgetUsedUp(TrainingStopped):
-    """Raised at the batch after which only writing fits into the job's budget."""
+    """Raised at the batch after which the remaining budget suffices only for writing."""
 
     def __init__(self, used: BudgetUsed) -> None:
         super().__init__("budget")
@@ -94,13 +94,13 @@ class CannotWin(TrainingStopped):
 
 
 class Superseded(FitstopError):
-    """Others take the attempt for ended, or its worker is gone."""
+    """Another worker has ended the attempt, or this attempt's worker sends no heartbeat."""
 
     code = "superseded"
 
 
-def failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
-    """The code and message of any error, and whether to retry. Foreign errors are told apart by what they are."""
+def describe_failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
+    """The code and message of any error, and whether to retry the job. `volume_root` tells whose disk has failed."""
     if isinstance(error, TrainingError):
         return JobError(code=error.code, message=str(error)), error.may_retry
     if _is_disk_full(error):
@@ -110,7 +110,7 @@ def failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
         message = f"the model and its batch need more memory than {where} has; a smaller batch_size or fewer units help"
         return JobError(code=code, message=message), True
     if isinstance(error, ImportError):
-        # The worker's libraries have changed under it, or are incomplete: another worker may have them.
+        # The worker's libraries are incomplete, or were changed while it runs. Another worker may have them.
         return JobError(
             code="no_child", message=f"a library of the worker cannot be imported: {first_line(error)}"
         ), True
@@ -120,12 +120,12 @@ def failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
 
 
 def first_line(error: Exception) -> str:
-    """An error's type and the beginning of what it says."""
+    """The error's type, and at most 300 characters of the first line of its message."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:_MOST_SHOWN]}"
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was short, on the machine or on the GPU."""
+    """Whether the machine or the GPU ran out of memory."""
     # TensorFlow's class is recognised by its name, so that this module needs no TensorFlow.
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
@@ -133,9 +133,9 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _is_disk_full(error: Exception) -> bool:
-    """Whether TensorFlow could not write to a disk of this machine, where it keeps compiled programs.
+    """Whether a disk of this machine, on which TensorFlow stores compiled programs, is full.
 
-    It has one class for memory and for disks. It writes nothing to the volume.
+    TensorFlow raises the same class for memory and for disks. It never writes to the volume.
     """
     return type(error).__name__ == "ResourceExhaustedError" and os.strerror(errno.ENOSPC) in str(error)
 

@@ -1,4 +1,4 @@
-"""What `fit` is given beside the model, its data and its callbacks: by a spec, or by a script's call."""
+"""The arguments of `fit` besides the model, its data and its callbacks, from a spec or a script's call."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from worker.training.order import permutation
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Epochs count from 0 over the whole job: from `first_epoch` until before `epochs`."""
+    """Trains from `first_epoch` to `epochs - 1`. Epochs count from 0, over all calls of `fit` of a job."""
 
     epochs: int
     batch_size: int
@@ -24,7 +24,7 @@ class FitSettings:
         return permutation(self.seed, epoch, rows) if self.shuffle else np.arange(rows, dtype="i4")
 
 
-def settings_of(record: JobRecord) -> FitSettings:
-    """Those of a job that names its data and model."""
+def fit_settings_of(record: JobRecord) -> FitSettings:
+    """The settings of a job that names its data and model."""
     asked = record.data_spec.hyperparameters
     return FitSettings(asked.epochs, asked.batch_size, asked.seed)

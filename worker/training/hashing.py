@@ -1,4 +1,4 @@
-"""The hash of a file, which may be of many gigabytes on a slow volume."""
+"""Hashes files, which may have many gigabytes and be on a slow volume."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,14 +10,14 @@ _PIECE_BYTES = 16 * 1024**2
 
 
 def do_nothing() -> None:
-    """For a program that nobody stops."""
+    """The default of callbacks that may stop an operation: never stops it."""
 
 
-def sha256_of(path: Path, go_on: Callable[[], None] = do_nothing) -> str:
-    """The SHA-256 of a file, in hexadecimal. `go_on` is called after each piece and stops it by raising."""
+def sha256_of(path: Path, keep_alive: Callable[[], None] = do_nothing) -> str:
+    """The SHA-256 of a file, in hexadecimal. `keep_alive` is called after each 16 MiB, and may raise to stop."""
     digest = hashlib.sha256()
     with at_path(path), path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
-            go_on()
+            keep_alive()
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""`inference.json`: what a program that predicts with the model has to know, beside the model and its preprocessing."""
+"""`inference.json`: what a program that predicts needs in addition to the model and its preprocessing."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -21,7 +21,7 @@ _PACKAGES = {
 
 
 def write_inference_facts(attempt: AttemptFolder, data: Data) -> None:
-    """Leave the classes in the order of the model's outputs, and the versions that trained it."""
+    """Write the classes in the order of the model's outputs, and the versions of the libraries that train it."""
     versions = {name: _version(names) for name, names in _PACKAGES.items()}
     found = {name: number for name, number in versions.items() if number}
     facts = InferenceFacts(classes=None if data.classes is None else tuple(data.classes), versions=found)

@@ -1,8 +1,8 @@
-"""A model's file, written from a snapshot of its variables: what `model.save` would have written at that moment.
+"""Writes a model's file from a snapshot of its variables: the file that `model.save` would write at that moment.
 
-`model.save` takes tens of milliseconds of Python for a small model and cannot run beside training. So Keras saves once,
-before training, with a number of its own in each variable: that tells which dataset of the HDF5 file belongs to which
-variable. Later files are laid out in the same way with the snapshot's values. They load with plain Keras.
+`model.save` takes tens of milliseconds of Python for a small model and cannot run during training. So Keras saves the
+model once, before training, with a different number in each variable. This shows which dataset of the HDF5 file belongs
+to which variable. Later files have the same layout, with the values of a snapshot. They load with plain Keras.
 """
 
 import io
@@ -31,9 +31,9 @@ _WEIGHTS = "model.weights.h5"
 _CONFIG = "config.json"
 # Keras writes the training configuration of a legacy .h5 file into this attribute of its root.
 _H5_CONFIG = "training_config"
-# A larger file would only lie in memory: its values take the time, not its layout.
+# Of a larger file no template is kept in memory: writing its values takes longer than making its layout.
 _MOST_TEMPLATE_BYTES = 8 * 1024**2
-# Python looks for another temporary folder where one is full, so its name is not known where all are.
+# For errors: Python tries several temporary folders, so if all are full the path is not known.
 _TEMPORARY = Path("/tmp")  # noqa: S108
 
 
@@ -42,21 +42,21 @@ Content = Callable[[], bytes]
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """The variables' values at one moment, not copied: TensorFlow copies a tensor before it changes it while held."""
+    """The variables' values at one moment. Not copied: TensorFlow copies a tensor in use before a change."""
 
     tensors: tuple[tf.Tensor, ...]
     learning_rate: float
 
 
 class UnknownLayout(FitstopError):
-    """Keras has written a file in which this module does not find the model's variables."""
+    """Keras has written a file whose layout this module does not understand."""
 
     code = "unknown_layout"
 
 
 @dataclass(frozen=True)
 class _Dataset:
-    """One dataset of the file: a variable's values, or what Keras wrote there."""
+    """One HDF5 dataset: the values of variable number `variable`, or if that is None, fixed `content`."""
 
     path: str
     variable: int | None
@@ -65,7 +65,7 @@ class _Dataset:
 
 @dataclass(frozen=True)
 class _Template:
-    """A file's bytes, and for each variable's values their offset in them and the number of the variable."""
+    """A file's bytes. `places`: the offset of each variable's values, and the number of the variable."""
 
     content: bytes
     places: tuple[tuple[int, int], ...]
@@ -80,7 +80,7 @@ class _Template:
 
 
 class ModelFile:
-    """Knows the layout of a model's file. Raises UnknownLayout where Keras writes something that it does not know."""
+    """Writes files with the layout that Keras gives the model's file. Raises UnknownLayout if that is unknown."""
 
     def __init__(self, model: keras.Model, form: Form) -> None:
         self._model = model
@@ -98,7 +98,7 @@ class ModelFile:
             self._learn(file, _variables(model))
 
     def snapshot(self) -> Content:
-        """What gives the file of this moment's model, at any later moment and in any thread."""
+        """A function that makes the file of the model as it is now. It may be called later, in any thread."""
         tensors = tuple(tf.convert_to_tensor(variable.value) for variable in _variables(self._model))
         return partial(self._content, _Snapshot(tensors, read_learning_rate(self._model)))
 
@@ -114,7 +114,7 @@ class ModelFile:
         return packed.getvalue()
 
     def _weights(self, snapshot: _Snapshot) -> bytes | bytearray:
-        """The HDF5 file. Laying one out takes tens of milliseconds: a small one is laid out once for each rate."""
+        """The HDF5 file. Making its layout takes tens of milliseconds, so a small one is made once for each rate."""
         if self._template is not None and self._template.learning_rate == snapshot.learning_rate:
             return self._template.fill(snapshot)
         template = self._make_template(snapshot)
@@ -154,14 +154,14 @@ class ModelFile:
 
 
 class StockModelFile:
-    """The file as Keras's own `save` writes it, at once."""
+    """Saves the model with Keras's own `save`, at the time of the snapshot."""
 
     def __init__(self, model: keras.Model, form: Form) -> None:
         self._model = model
         self._form = form
 
     def snapshot(self) -> Content:
-        """What gives the file of this moment's model."""
+        """A function that returns the file of the model as it is now, which is made before this returns."""
         content = _save(self._model, self._form)
         return lambda: content
 
@@ -171,7 +171,7 @@ def _variables(model: keras.Model) -> list[Any]:
 
 
 def _save_with_marks(model: keras.Model, form: Form) -> bytes:
-    """The file that Keras writes when every variable holds its own number, from 1; the values are put back."""
+    """The file that Keras writes if variable number n (from 1) is filled with n. Restores the values."""
     variables = _variables(model)
     before = [variable.numpy() for variable in variables]
     try:
@@ -203,7 +203,7 @@ def _recognise(path: str, content: npt.NDArray[Any], variables: list[Any]) -> _D
 
 
 def _with_rate(config: Any, learning_rate: float) -> Any:
-    """The configuration with the optimizer's learning rate of the moment; of the type that came."""
+    """The configuration (str or bytes, as given) with `learning_rate` as the optimizer's learning rate."""
     document = json.loads(config)
     compiled = document.get("compile_config", document)
     optimizer = (compiled.get("optimizer") or compiled.get("optimizer_config"))["config"]

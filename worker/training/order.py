@@ -1,13 +1,13 @@
-"""Which rows make which batch: the same for every engine, from (seed, epoch) alone.
+"""The order of the rows: it depends on (seed, epoch) alone, and so is the same for every engine.
 
-An attempt that resumes at epoch n sees the batches that the attempt before it would have seen. Keras's own shuffling,
+An attempt that resumes at epoch n has the batches that the previous attempt would have had. Keras's own shuffling,
 once seeded, draws the same permutation in every epoch.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-# Numbers that a validation batch holds in the widest layer, about, and never more rows than this.
+# About how many numbers the widest layer holds for a validation batch, and the maximum of its rows.
 _VALIDATION_NUMBERS = 16_000_000
 _MOST_VALIDATION_ROWS = 8192
 
@@ -21,9 +21,9 @@ def permutation(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int32]:
 
 
 def validation_batch(rows: int, batch_size: int, widest_layer: int) -> int:
-    """How many rows are validated at once.
+    """The number of rows in a validation batch.
 
-    Validation only adds up: larger batches give the same values to 1e-7 in a fraction of the steps.
+    Validation only sums over rows, so a larger batch gives the same values to 1e-7 with fewer steps.
     """
     fitting = _VALIDATION_NUMBERS // max(1, widest_layer)
     return min(rows, max(batch_size, min(fitting, _MOST_VALIDATION_ROWS)))

@@ -1,12 +1,13 @@
-"""What the fork server imports once, so that a training child starts with all of it.
+"""What the fork server imports once, so that each training child starts with it.
 
-A process that has used TensorFlow cannot be forked (the child hangs), and one that has touched a GPU cannot either: of
-both, importing is all that happens here. The fork server stays single-threaded, with OPENBLAS_NUM_THREADS=1.
+A process that has used TensorFlow or a GPU cannot be forked, because the child hangs. So both are only imported here.
+The fork server has a single thread, with OPENBLAS_NUM_THREADS=1.
 
-A small table is prepared once, since scikit-learn and skops import and look up much the first time. Nothing is drawn.
+A small table is prepared once, because scikit-learn and skops import and look up much at first use. This draws no
+random numbers.
 """
 
-# First: it looks through every module that is there for each of scikit-learn's types, with TensorFlow for two seconds.
+# Must be first: it searches all loaded modules for each of scikit-learn's types, two seconds after TensorFlow.
 import skops.io  # isort: skip
 
 import keras

@@ -1,4 +1,4 @@
-"""How long something takes of late."""
+"""How long a repeated operation has taken recently."""
 
 from collections import deque
 from statistics import median
@@ -7,7 +7,7 @@ _REMEMBERED = 5
 
 
 class RecentSeconds:
-    """The last few times that something took; one that was slow by chance does not decide."""
+    """The last five durations. Their median ignores a single slow one."""
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
@@ -17,5 +17,5 @@ class RecentSeconds:
 
     @property
     def usual(self) -> float:
-        """Their median; 0 before the first."""
+        """The median in seconds; 0 before the first duration."""
         return median(self._seconds) if self._seconds else 0.0

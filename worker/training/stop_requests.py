@@ -1,10 +1,10 @@
-"""Who may stop a run, and how the run finds out by itself, between two batches.
+"""The requests to stop a run, which the run checks between two batches.
 
-cancel.json in the job's folder       somebody does not want the job any more
-stop.json in the job's folder         its sweep stops it: it cannot win, or the sweep's budget is used up
-SIGTERM                               the worker drains: hand the job back
-end.json in the attempt's folder      others took the attempt for lost
-a heartbeat that stands still         the worker hangs; others will take over, so stop before they do
+cancel.json in the job's folder    the job was cancelled
+stop.json in the job's folder      its sweep stops it: it cannot win, or the sweep's budget is used up
+SIGTERM                            the worker drains: hand the job back
+end.json in the attempt's folder   another worker has declared the attempt lost
+a heartbeat that does not change   the worker hangs: stop before another worker takes over
 """
 
 import math
@@ -20,10 +20,10 @@ _LOOK_SECONDS = 0.25
 
 
 class StopRequests:
-    """Looks for requests to stop, at most four times a second.
+    """Checks for requests to stop, at most four times a second.
 
-    `self_stop_seconds`: how long the worker's heartbeat may stand still, by this process's own monotonic clock; it is
-    looked at only where there is one, so that the program also runs by hand.
+    `self_stop_seconds`: for how long the worker's heartbeat may stay the same, by this process's own monotonic clock.
+    Without a heartbeat, since the program runs by hand, this is not checked.
     """
 
     def __init__(self, attempt: AttemptFolder, self_stop_seconds: float) -> None:
@@ -35,18 +35,18 @@ class StopRequests:
         self._vouched_until = self._begun_at()
 
     def _begun_at(self) -> float:
-        """The first beat is written before the program starts; where it was not read in time, the next one decides."""
+        """Until when the worker was alive. The first heartbeat says so; a later one must be followed by a new one."""
         if self._beat is None:
             return time.monotonic()
         return self._beat.began if self._beat.count == 1 else -math.inf
 
     def listen(self) -> None:
-        """Take SIGTERM as the request to hand the job back; Ctrl-C in a terminal is the worker's to decide on."""
+        """Handle SIGTERM as a request to hand the job back. Ignore Ctrl-C, to which the worker reacts."""
         signal.signal(signal.SIGTERM, self._on_terminate)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def check(self) -> None:
-        """Raise TrainingStopped or Superseded where somebody wants this run to stop."""
+        """Raise TrainingStopped or Superseded if there is a request to stop this run."""
         if self._terminated:
             raise TrainingStopped("handed_back")
         now = time.monotonic()
@@ -68,12 +68,13 @@ class StopRequests:
             raise CannotWin(request.outclassed)
 
     def _check_heartbeat(self) -> None:
-        """A beat vouches for the worker until it is too old, and for the time before it if that was not too long.
+        """Raise Superseded if the heartbeat is too old.
 
-        After that time without a look (a long batch, or this machine stood still) it may have arrived too late for
-        others, who take over at this moment. The next one settles that: a worker that was late never beats again.
+        After a long time without a check (a long batch, or the machine was frozen) even a new heartbeat may have come
+        too late, so that another worker takes over now. Then wait for the next one, which proves that it did not: a
+        worker that is late sends no more heartbeats.
         """
-        # The last one that was there, where it has disappeared with its folder.
+        # If the heartbeat has disappeared with its folder, the last one that was read counts.
         beat = self._beat = newest_beat(self._attempt) or self._beat
         if beat is None:
             return

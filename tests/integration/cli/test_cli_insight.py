@@ -13,7 +13,7 @@ from fitstop.cli.main import main
 from fitstop.client import Client
 from fitstop.connection import Connection
 from fitstop.terminal import charts
-from fitstop.terminal.foresight import Foresight
+from fitstop.terminal.forecast_reader import ForecastReader
 from shared.settings import Settings
 from tests.support.keys import ADMIN_KEY
 from tests.unit.shared.histories import ended_at, stopped, trained
@@ -116,7 +116,7 @@ def test_what_cannot_be_drawn_is_a_usage_error(fitstop, past, options):
 
 def test_names_and_their_dollars_and_escapes_are_drawn_literally(tmp_path):
     curve = charts.Curve("$\\frac{[red]\x1b[2J", [1, 2], [0.1, 0.2], 2)
-    drawn = charts.text_chart("\x1b[2Jx", [curve], charts.Paper(60, 10, colour=False, utf8=False))
+    drawn = charts.text_chart("\x1b[2Jx", [curve], charts.Canvas(60, 10, colour=False, utf8=False))
     assert "\x1b" not in drawn
     assert drawn.isascii()
     charts.save_picture([("$\\frac{", [curve])], tmp_path / "c.svg")
@@ -137,12 +137,12 @@ def test_a_watcher_asks_for_the_forecast_once_for_each_epoch_and_never_too_often
     job = trained(Service.of(app).volume, [0.5, 0.6, 0.7, 0.8])
     with Client(Connection(url, ADMIN_KEY)) as client:
         shown = client.job(job.id)
-        foresight = Foresight(client, least_seconds=0)
-        first = foresight.of(shown)
+        forecasts = ForecastReader(client, least_seconds=0)
+        first = forecasts.of(shown)
         assert first["stop"]["p50"] >= 14
-        assert foresight.of(shown) is first
+        assert forecasts.of(shown) is first
         later = {**shown, "progress": {**shown["progress"], "epoch": 5}}
-        assert foresight.of(later) is not first
-        assert Foresight(client, least_seconds=3600).of({**shown, "status": "succeeded"}) is None
-    gone = Foresight(Client(Connection("http://127.0.0.1:1")))
+        assert forecasts.of(later) is not first
+        assert ForecastReader(client, least_seconds=3600).of({**shown, "status": "succeeded"}) is None
+    gone = ForecastReader(Client(Connection("http://127.0.0.1:1")))
     assert gone.of(shown) is None

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from fitstop.cli.main import main
 from fitstop.connection import write_cli_json
-from fitstop.local.doctor import look_at_service
+from fitstop.local.doctor import check_service
 
 _CHECKS = {"volume": {"ok": False, "detail": "no answer from http://bucket"}, "redis": {"ok": True, "detail": "none"}}
 
@@ -46,8 +46,8 @@ def test_a_command_warns_once_on_stderr(url):
 
 
 def test_doctor_says_what_the_service_of_the_folder_is_not_ready_for(url, tmp_path):
-    assert list(look_at_service(tmp_path)) == []
+    assert list(check_service(tmp_path)) == []
     write_cli_json(tmp_path, url, "fs_key")
-    (found,) = look_at_service(tmp_path)
+    (found,) = check_service(tmp_path)
     assert (found.name, found.status) == ("service", "problem")
     assert found.detail == f"{url}: volume: no answer from http://bucket"

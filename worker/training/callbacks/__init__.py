@@ -1,10 +1,16 @@
-"""The callbacks of a run, one concern in each file, as one ordered list.
+"""The callbacks of a run, as one ordered list. Each file has one callback with one concern.
 
-The order matters. First the pulse, which counts every batch; then those that may end the epoch before anything of it is
-saved (a number that is not finite, a validation that does not fit into the budget, which no resume point may contain);
-then those that decide (`rules`), which derive from Keras's own classes; then the narrator, which reports what the
-others did; then the resume point, which saves the state of all; last the requests to stop. Between two batches the
-budget is also last, so that a stopped run knows its position.
+The order matters:
+
+    1. the pulse, which counts every batch
+    2. what may end an epoch before anything of it is saved: a number that is not finite, or a budget that does not
+       suffice for the validation
+    3. the rules that decide (`rules`), which derive from Keras's own classes
+    4. the epoch reporter, which writes the events of what the others have done
+    5. the resume saver, which saves the state of all others
+    6. the requests to stop
+
+Between two batches the budget comes last, so that the position of a stopped run is known.
 """
 
 from collections.abc import Mapping
@@ -13,7 +19,7 @@ from typing import Any, Protocol, Self
 import keras
 
 from worker.training.callbacks.budget import StopWithinBudget
-from worker.training.callbacks.narrator import Narrator
+from worker.training.callbacks.epoch_reporter import EpochReporter
 from worker.training.callbacks.not_finite import NotFinite
 from worker.training.callbacks.progress_pulse import ProgressPulse
 from worker.training.callbacks.resume_saver import ResumeSaver
@@ -32,7 +38,7 @@ class BetweenSteps(Protocol):
 
 
 class Callbacks:
-    """The callbacks of one run. As a context manager, closes their files however the run ends."""
+    """The callbacks of one run. As a context manager, closes their files at the end of the run, however it ends."""
 
     def __init__(self, run: RunContext, resume: ResumeSession, rules: Rules) -> None:
         self.resume = resume
@@ -41,7 +47,9 @@ class Callbacks:
         self.early_stopping, self.csv_log = rules.early_stopping, rules.csv_log
         self.epochs = resume.epochs
         self.not_finite = NotFinite()
-        self.narrator = Narrator(resume.epochs, run.events, rules.checkpoint, rules.reduce_lr, rules.early_stopping)
+        self.epoch_reporter = EpochReporter(
+            resume.epochs, run.events, rules.checkpoint, rules.reduce_lr, rules.early_stopping
+        )
         self.parts = self._parts()
         self.resume_saver = ResumeSaver(
             resume, self.parts, run.writer,
@@ -62,32 +70,32 @@ class Callbacks:
             self.not_finite,
             self._budget,
             *rules.in_order,
-            self.narrator,
+            self.epoch_reporter,
             self.resume_saver,
             self._stopping,
         ]
 
     def _parts(self) -> Parts:
         checkpoint = self._rules.checkpoint
-        stateful = {**self._rules.stateful, "narrator": self.narrator}
+        stateful = {**self._rules.stateful, "narrator": self.epoch_reporter}
         return Parts(stateful, self.csv_log, checkpoint.store if checkpoint else None)
 
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
-        """Called by the engine after `step` batches of the epoch. Raises if the run cannot or must not continue.
+        """Called by the engine after `step` batches of the epoch, with the logs so far. Raises to end the run.
 
-        Keras's own batch hooks are not used: an engine may do thousands of batches in one call.
+        Keras's own batch hooks are not used, because an engine may run thousands of batches in one call.
         """
         for callback in self._between_steps:
             callback.steps_done(step, logs)
 
     def validated(self, step: int) -> None:
-        """Called by the engine after `step` batches of the validation."""
+        """Called by the engine after `step` batches of the validation. Raises to end the run."""
         self._pulse.validated(step)
         self._stopping.validated(step)
         self._budget.validated(step)
 
     def finish(self) -> None:
-        """Wait until everything that the run has written is on the disk. Raises errors of writing."""
+        """Wait until everything that the run wrote is on the disk. Raises the errors of writing."""
         self._run.writer.finish()
         if self.csv_log:
             self.csv_log.sync()
@@ -95,11 +103,11 @@ class Callbacks:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether early stopping, and not the number of epochs, ended the run."""
+        """Whether early stopping ended the run."""
         return self.early_stopping is not None and self.early_stopping.has_stopped
 
     def _writing_seconds(self, more: int) -> float:
-        """Estimate of the seconds to write what waits now, and `more` files, from recent writes."""
+        """How many seconds it takes to write what waits now, and `more` files; estimated from recent writes."""
         each = max(self.resume.save_seconds, self._run.writer.seconds.usual)
         return each * (self._run.writer.unfinished + more)
 

@@ -1,4 +1,4 @@
-"""Stops a run between two batches while its budget still suffices to write the model."""
+"""Stops a run between two batches, while its budget still suffices to save the run."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,12 +10,13 @@ from worker.training.budget import BudgetWatch
 
 
 class StopWithinBudget(keras.callbacks.Callback):
-    """Raises what `BudgetWatch.check` raises.
+    """Raises what `BudgetWatch.check` raises, as soon as the remaining budget may not suffice for the next step.
 
-    The epoch in progress leaves no row, but a resume point. The remaining budget must suffice for another step as long
-    as the last one, and for a validation as long as the last one: inside a validation a run has no position that could
-    be saved. `writing_seconds` gives the seconds to write all that waits, and `more` files: the resume point of the
-    stop, and before a validation the checkpoint that may follow it.
+    The next step, and the next validation, are expected to take as long as the last ones. A run that is stopped inside
+    an epoch is saved as a resume point, without a row in the log. It cannot be saved inside a validation.
+
+    `writing_seconds(files)`: how many seconds it takes to write what waits and this number of files. They are the
+    resume point of the stop, and before a validation also the checkpoint that may follow.
     """
 
     def __init__(self, budget: BudgetWatch, writing_seconds: Callable[[int], float]) -> None:

@@ -1,7 +1,7 @@
-"""One row for each epoch: Keras's CSVLogger. It counts epochs from 0.
+"""Writes one row for each epoch: Keras's CSVLogger, which counts epochs from 0.
 
-A row survives a kill after the epoch, and a power failure after `sync`, which runs before the resume point that needs
-it and at the run's end.
+A row survives a kill of the process after its epoch. It survives a power failure after `sync` or `sync_and_hash`, which
+run at the end of the run and before a resume point that needs the row.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from shared.storage import at_path
 
 
 class CSVLog(keras.callbacks.CSVLogger):
-    """Keras's file, hashed, and closed also when a run ends with an error."""
+    """Keras's CSVLogger, which also hashes its file, and closes it when a run ends with an error."""
 
     def __init__(self, spec: CSVLoggerSpec, path: Path) -> None:
         """Append to the existing rows: a new attempt finds those of the attempt before it."""
@@ -31,7 +31,7 @@ class CSVLog(keras.callbacks.CSVLogger):
             super().on_epoch_end(epoch, logs)
 
     def state(self) -> dict[str, Any]:
-        """The columns: Keras takes them from the first row, which a resumed run does not write."""
+        """The columns. Keras takes them from the first row, which a resumed run does not write."""
         return {"keys": self.keys}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -44,7 +44,7 @@ class CSVLog(keras.callbacks.CSVLogger):
         return self._path.stat().st_size
 
     def sync_and_hash(self, length: int) -> str:
-        """Flush the first `length` bytes to the disk and return their SHA-256. Reads only what is new."""
+        """Flush the first `length` bytes to the disk and return their SHA-256. Reads only the new bytes."""
         with at_path(self._path), self._path.open("rb") as file:
             os.fsync(file.fileno())
             file.seek(self._hashed)

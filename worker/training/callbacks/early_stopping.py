@@ -1,4 +1,4 @@
-"""Keras's EarlyStopping, which also reports how much of its patience is used."""
+"""Keras's EarlyStopping, which also reports how much of the patience is used."""
 
 from typing import Any
 
@@ -11,7 +11,10 @@ from worker.training.callbacks.monitoring import NanIsNeverBest
 
 
 class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
-    """Keras's rule. The best model is a checkpoint on the volume, so no weights are held in memory."""
+    """Keras's rule, without weights in memory: the best model is a checkpoint on the volume.
+
+    `has_stopped`: whether it ended training at the last epoch.
+    """
 
     def __init__(self, spec: EarlyStoppingSpec) -> None:
         super().__init__(
@@ -29,7 +32,7 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
         self.has_stopped = self.stopped_epoch == epoch > 0
 
     def state(self) -> dict[str, Any]:
-        """What Keras loses when a run resumes (keras#14862): the wait and the reference value."""
+        """What Keras does not save for a resumed run (keras#14862): the wait and the last improvement."""
         return {
             "wait": self.wait,
             "stopped_epoch": self.stopped_epoch,
@@ -44,7 +47,7 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
             setattr(self, name, value)
 
     def patience_used(self, epoch: int, epochs: int) -> Patience:
-        """The state after `epoch` (from 1) of `epochs`."""
+        """How much of the patience is used after `epoch` (from 1) of `epochs`."""
         last = None
         if self.best is not None:
             value = float(self.best)

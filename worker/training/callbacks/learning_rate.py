@@ -8,7 +8,7 @@ from worker.training.learning_rate import read_learning_rate
 
 
 class LearningRateLog(keras.callbacks.Callback):
-    """Keras's ReduceLROnPlateau does this too, but only if it is used."""
+    """Must come before the CSV log. Keras's ReduceLROnPlateau does the same, but not every job has one."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         if logs is not None:

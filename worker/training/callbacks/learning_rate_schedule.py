@@ -9,7 +9,10 @@ from shared.spec import LearningRateScheduleSpec
 
 
 class LearningRateSchedule(keras.callbacks.Callback):
-    """Stateless: the rate follows from the epoch's number, also after a resume inside an epoch."""
+    """Sets the rate at the beginning of each epoch. Stateless, so a resumed run has the same rates.
+
+    `learning_rate`: the base rate of the schedule.
+    """
 
     def __init__(self, spec: LearningRateScheduleSpec, learning_rate: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Keeps the best models: Keras's ModelCheckpoint decides and names; a thread writes a snapshot of the model."""
+"""Saves the best models: Keras's ModelCheckpoint chooses and names them, and the writer thread writes a snapshot."""
 
 import logging
 from collections.abc import Mapping
@@ -20,11 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
-    """Keras's rule. Where Keras would save the model, a snapshot goes to the writer.
+    """Keras's rule. Instead of saving the model, it gives a snapshot to the writer thread.
 
-    The writer reports when the file is complete.
-
-    `best_so_far` is the epoch and value of the best model that was given to the writer.
+    The writer thread writes an event when the file is complete. `best_so_far` is the epoch and the value of the best
+    model that was given to it.
     """
 
     def __init__(self, spec: ModelCheckpointSpec, run: RunContext) -> None:
@@ -32,10 +31,10 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         self._writer = run.writer
         self._events = run.events
         self._sign = 1.0 if spec.mode == "max" else -1.0
-        self._wishes = _SaveRequests()
+        self._requests = _SaveRequests()
         self.store = CheckpointStore(spec, run.attempt, run.settings.volume_reserve_bytes)
         self.best_so_far: Best | None = None
-        # Without its folder, which Keras would make: while the volume is away, in the place of the volume.
+        # The name without a folder: Keras would create the folder, even while the volume is not mounted.
         super().__init__(
             f"{spec.filename}.{spec.format}",
             monitor=spec.monitor,
@@ -45,12 +44,12 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
 
     @property
     def model(self) -> "_SaveRequests":
-        """Stand-in for Keras's code: its `save` only records the request."""
-        return self._wishes
+        """The model as Keras's ModelCheckpoint sees it: its `save` only records the request."""
+        return self._requests
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        # Before `on_train_begin`, in which a resumed run gets its values: learning the layout puts others back.
+        # Before `on_train_begin`, which restores a resumed run: learning the layout changes the variables for a moment.
         try:
             self._file: ModelFile | StockModelFile = ModelFile(model, self._spec.format)
         except UnknownLayout:
@@ -59,11 +58,11 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, logs)
-        for name in self._wishes.take():
+        for name in self._requests.take():
             self._save_snapshot(name, epoch + 1, logs or {})
 
     def state(self) -> dict[str, Any]:
-        """What Keras loses when a run resumes (keras#17012); without it a worse model would become the best."""
+        """What Keras does not save for a resumed run (keras#17012): a worse model would become the best."""
         return {
             "best": None if self.best is None else float(self.best),
             "best_so_far": self.best_so_far.model_dump(mode="json") if self.best_so_far else None,
@@ -87,14 +86,14 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         self._writer.write(write)
 
     def _note(self, epoch: int, value: float | None) -> None:
-        """Remember the best of the epochs that are saved; of equal ones the earlier."""
+        """Remember the best of the saved epochs; of equal values the earlier."""
         best = self.best_so_far
         if value is not None and (best is None or self._sign * value > self._sign * best.value):
             self.best_so_far = Best(epoch=epoch, monitor=self.monitor, value=value)
 
 
 class _SaveRequests:
-    """Stand-in for the model in Keras's ModelCheckpoint: records the requested file and saves nothing."""
+    """Stands in for the model in Keras's ModelCheckpoint: records the names of files to save, and saves nothing."""
 
     def __init__(self) -> None:
         self._names: list[str] = []

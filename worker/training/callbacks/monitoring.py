@@ -1,14 +1,14 @@
-"""What Fitstop changes in Keras's own decision, and nothing else: a NaN is never the best."""
+"""The only change that Fitstop makes to the decisions of Keras's callbacks: NaN is never the best value."""
 
 import math
 from typing import Any
 
 
 class NanIsNeverBest:
-    """Mixin before one of Keras's monitoring callbacks.
+    """Mixin for Keras's callbacks with a monitor; it must be the first base class.
 
-    Keras takes the first monitored value as the best even if it is NaN, and no value compares better to NaN. Here an
-    epoch whose value is NaN is an epoch without improvement. Every other decision is Keras's.
+    Keras takes the first value as the best even if it is NaN, and no later value is better than NaN. With this mixin,
+    an epoch with NaN is an epoch without improvement.
     """
 
     def _is_improvement(self, monitor_value: Any, reference_value: Any) -> bool:

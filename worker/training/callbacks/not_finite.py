@@ -1,4 +1,4 @@
-"""Ends a run whose numbers are no longer finite, before anything of the bad epoch is saved."""
+"""Ends a run whose numbers are no longer finite, before anything of the epoch is saved."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,11 +14,13 @@ _FIX = "a smaller learning_rate or scaled data may help"
 
 
 class NotFinite(keras.callbacks.Callback):
-    """Raises Diverged at the batch after which the loss is not finite, or at the epoch's end.
+    """Raises Diverged after a batch or an epoch with a loss that is not finite.
 
-    The weights are checked, too: on a CPU, relu in graph mode hides NaN, so the loss of a dead model stays finite and
-    Keras's TerminateOnNaN never acts. All metrics are checked: no document can hold an infinite one.
-    `weights_are_finite` gives a flag for each trainable variable, of shape (variables,).
+    The weights are checked, too: on a CPU, relu in graph mode hides NaN, so the loss of such a model is finite and
+    Keras's TerminateOnNaN does not stop it. All metrics are checked, because JSON cannot represent an infinite one.
+
+    `weights_are_finite` returns a flag for each trainable variable, bool of shape (variables,). An engine may replace
+    it by what it has computed already.
     """
 
     def __init__(self) -> None:
@@ -30,7 +32,7 @@ class NotFinite(keras.callbacks.Callback):
         self._epoch = epoch
 
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
-        """Called after `step` batches of the epoch; an engine's call ends after the bad one."""
+        """Called after `step` batches of the epoch. An engine's call ends after the first batch that is not finite."""
         loss = float(logs.get("loss", 0.0))
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {self._epoch + 1} at batch {step}; {_FIX}")

@@ -1,4 +1,4 @@
-"""Reports progress to the worker, at most once a second, and how long the next step may take."""
+"""Reports progress to the worker, at most once a second, and how long it may wait for the next report."""
 
 import statistics
 import time
@@ -14,16 +14,16 @@ _MEDIANS = 20
 
 
 class ProgressPulse(keras.callbacks.Callback):
-    """A run hangs when no step ends for `hang_seconds`, or twenty times the median of its steps if that is more.
+    """A run hangs if no step ends for `hang_seconds`, or for twenty times its median step if that is longer.
 
-    Where an engine does many steps in one call, the calls count.
+    If an engine runs many steps in one call, a call counts as a step.
     """
 
     def __init__(self, hang_seconds: float) -> None:
         super().__init__()
         self._hang_seconds = hang_seconds
         self._durations: deque[float] = deque(maxlen=101)
-        # None until the first batch, which traces the model and says nothing of the others.
+        # None until the first batch has ended. Its duration is not counted, because it includes tracing the model.
         self._last: float | None = None
         self._sent = 0.0
         self._epoch = 0

@@ -1,4 +1,4 @@
-"""Multiplies the learning rate when the monitor does not improve: ReduceLROnPlateau, which also reports it."""
+"""Reduces the learning rate when the monitor does not improve: Keras's ReduceLROnPlateau, with a report."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,12 +40,12 @@ class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
         before = read_learning_rate(self.model)
         super().on_epoch_end(epoch, logs)
         after = read_learning_rate(self.model)
-        # Keras also "reduces" the rate to min_lr when it is that already, but for float32's rounding.
+        # Keras also "reduces" a rate that is equal to min_lr except for the rounding of float32.
         is_drop = after < before * (1 - 1e-6)
         self.drop = Drop(before, after, self.monitor, self.patience) if is_drop else None
 
     def state(self) -> dict[str, Any]:
-        """What Keras loses when a run resumes."""
+        """What Keras does not save for a resumed run."""
         return {
             "wait": self.wait,
             "cooldown_counter": self.cooldown_counter,

@@ -1,4 +1,4 @@
-"""Saves the run after each epoch and inside a long one; restores a saved run when training starts."""
+"""Saves the run after epochs and inside long ones; restores a saved run when training starts."""
 
 import time
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from worker.training.resume.parts import Parts
 from worker.training.resume.point import Place
 from worker.training.resume.session import ResumeSession
 
-# Saving may take this part of a run's time, not more.
+# Maximum part of a run's time that saving may take.
 _MOST_SHARE = 0.05
 
 
 class ResumeSaver(keras.callbacks.Callback):
-    """Comes last, so that it saves what all others did in that epoch.
+    """Comes after all callbacks with a state, so that it saves what they did in the epoch.
 
-    Saves at an epoch's end, and between two batches when the session's interval has passed; but the writer spends at
-    most a twentieth of the time on it. The run is restored in `on_train_begin`, after Keras has reset the other
-    callbacks there.
+    Saves at the end of an epoch, and between two batches once the session's interval has passed, but less often if
+    saving would take more than a twentieth of the time. Restores the run in `on_train_begin`, after Keras has reset the
+    other callbacks there.
     """
 
     def __init__(
@@ -32,7 +32,10 @@ class ResumeSaver(keras.callbacks.Callback):
         is_inside_epochs: bool = True,
         unsaved_step: int | None = None,
     ) -> None:
-        """If `is_inside_epochs` is false, a run is saved only at the ends of epochs; never at `unsaved_step`."""
+        """If `is_inside_epochs` is false, the run is saved only at the end of epochs.
+
+        From `unsaved_step` batches of an epoch on, it is not saved before the end of the epoch.
+        """
         super().__init__()
         self._is_inside_epochs = is_inside_epochs
         self._unsaved_step = unsaved_step
@@ -42,7 +45,7 @@ class ResumeSaver(keras.callbacks.Callback):
         self._interval = session.interval_seconds
         self._resumed = session.resumed
         self._saved_at = time.monotonic()
-        self._told = False
+        self._has_reported = False
         self._place: Place | None = None
         self._first_step = 0
         self._has_ended = False
@@ -67,7 +70,7 @@ class ResumeSaver(keras.callbacks.Callback):
             self.save_here()
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        # Keras resets the metrics for the validation, so a run has no place that could be saved until the epoch's end.
+        # Keras resets the metrics for the validation, so the run cannot be saved until the end of the epoch.
         self._place = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
@@ -77,31 +80,31 @@ class ResumeSaver(keras.callbacks.Callback):
             self.save_here(is_stopped=is_stopped)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        # The point after the last epoch is saved, with what early stopping decided there: nothing may replace it.
+        # Nothing may replace the point after the last epoch, which has the decision of early stopping.
         self._has_ended = True
 
     def save_finished(self, name: str) -> None:
-        """Save the finished run under its own name, which stays as long as the job."""
+        """Save the finished run as the record `name`, which is never removed."""
         place = self._place or self._session.place
         self._session.save(self._parts, place, is_stopped=True, finished=name)
 
     @property
     def place(self) -> str | None:
-        """The run's position as `epoch:step`; None inside a validation."""
+        """The run's position as `epoch:step` (both from 0); None where it cannot be saved."""
         return f"{self._place.epoch}:{self._place.step}" if self._place else None
 
     def save_here(self, *, is_stopped: bool = False) -> None:
-        """Save the run at its position; nothing inside a validation or after training, which the last point repeats."""
+        """Save the run at its position. Does nothing where it cannot be saved, and after training has ended."""
         if self._place is None or self._has_ended or (self._place.step and not self._is_inside_epochs):
             return
         self._session.save(self._parts, self._place, is_stopped=is_stopped)
         self._saved_at = time.monotonic()
 
     def _is_due(self, interval: float) -> bool:
-        """Whether the interval has passed, and saving remains a small part of the time."""
+        """Whether `interval` seconds have passed, and saving takes a small enough part of the time."""
         least = self._session.save_seconds / _MOST_SHARE
-        if least > self._interval and not self._told:
-            self._told = True
+        if least > self._interval and not self._has_reported:
+            self._has_reported = True
             self._session.report(
                 f"saving the run takes {self._session.save_seconds:.1f} s, so it is saved every {least:.0f} s "
                 f"and not every {self._interval:g} s"

@@ -1,4 +1,4 @@
-"""The callbacks that decide about a run, of a spec or of a script, and what Fitstop's callbacks need from them."""
+"""The callbacks that decide about a run, from a spec or a script, and what Fitstop's other callbacks need from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,33 +19,33 @@ from worker.training.resume.parts import Stateful
 
 
 class Stopping(Protocol):
-    """Early stopping, as the stop's evidence shows it."""
+    """Early stopping, for events and the evidence of a stop."""
 
     @property
     def has_stopped(self) -> bool:
         """Whether it has ended the run."""
 
     def patience_used(self, epoch: int, epochs: int) -> Patience:
-        """Its state after `epoch` (from 1) of `epochs`."""
+        """How much of the patience is used after `epoch` (from 1) of `epochs`."""
 
 
 class Plateau(Protocol):
-    """A reduction of the learning rate, as the evidence shows it."""
+    """ReduceLROnPlateau, for events."""
 
     @property
     def drop(self) -> Drop | None:
         """The reduction at the end of the last epoch, if any."""
 
     def plateau_wait(self) -> PlateauWait:
-        """Number of epochs that it has waited."""
+        """Number of epochs since the last improvement, and the patience."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """`in_order` are the callbacks that decide; one of them puts the learning rate into each epoch's logs.
+    """`in_order`: the callbacks that decide, in their order. One of them adds the learning rate to each epoch's logs.
 
-    `stateful` names those whose state belongs to the run. `saves_inside_epochs`: whether a run may be resumed between
-    two batches. `unsaved_step`: number of batches after which it may not, before the epoch's end.
+    `stateful`: those whose state a resume point saves, by name. `saves_inside_epochs`: whether the run may be saved
+    between two batches. `unsaved_step`: number of batches of an epoch from which it may not, until its end.
     """
 
     in_order: Sequence[keras.callbacks.Callback]
@@ -58,8 +58,8 @@ class Rules:
     unsaved_step: int | None = None
 
 
-def rules_of(run: RunContext) -> Rules:
-    """Those of a job that names its data and model, in the order in which they act."""
+def make_rules(run: RunContext) -> Rules:
+    """Make the callbacks of a job that names its data and model, in the order in which they act."""
     spec: CallbacksSpec = run.record.data_spec.callbacks
     checkpoint = WholeCheckpoint(spec.model_checkpoint, run) if spec.model_checkpoint else None
     reduce_lr = ReduceLROnPlateau(spec.reduce_lr_on_plateau) if spec.reduce_lr_on_plateau else None

@@ -1,4 +1,4 @@
-"""Stops a run between two batches on request."""
+"""Stops a run between two batches if that is requested."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from worker.training.stop_requests import StopRequests
 
 
 class StopBetweenBatches(keras.callbacks.Callback):
-    """Raises what `StopRequests.check` raises; the epoch in progress leaves no trace."""
+    """Raises what `StopRequests.check` raises. The unfinished epoch has no row in the log."""
 
     def __init__(self, requests: StopRequests) -> None:
         super().__init__()

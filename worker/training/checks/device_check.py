@@ -1,4 +1,4 @@
-"""`python -m worker.training.checks.device_check GPU|CPU`: train a small convolution and a dense model there.
+"""`python -m worker.training.checks.device_check GPU|CPU`: train two small models there, one with convolutions.
 
 Prints one line of JSON: versions, the device, and the seconds of each model. Exit status 1 if it cannot.
 

@@ -1,4 +1,4 @@
-"""Arrays as they were uploaded, memory-mapped and unchanged."""
+"""Loads uploaded arrays, memory-mapped and unchanged."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,15 +24,15 @@ from worker.training.hashing import do_nothing, sha256_of
 
 
 def load_arrays(
-    attempt: AttemptFolder, record: JobRecord, spec: ArraysSpec, go_on: Callable[[], None] = do_nothing
+    attempt: AttemptFolder, record: JobRecord, spec: ArraysSpec, keep_alive: Callable[[], None] = do_nothing
 ) -> Data:
-    """The arrays of the parts; targets of shape (rows, outputs), float32, or int32 class numbers where multi-class.
+    """Load the arrays. Targets have shape (rows, outputs): int32 class numbers if multi-class, else float32.
 
     Raises DataMissing, DataChanged, BadData.
     """
     profile = find_profile(attempt, spec.id)
     folder = arrays_folder_of(attempt.job, spec.id)
-    _check_files(folder, profile, record.data_sha256, go_on)
+    _check_files(folder, profile, record.data_sha256, keep_alive)
     training = _part(folder, profile, "training", record)
     replace_file(attempt.prepare_file, Path(prepare_arrays.__file__).read_bytes())
     replace_file(
@@ -48,9 +48,9 @@ def load_arrays(
     )
 
 
-def _check_files(folder: Path, profile: DatasetInfo, expected: str, go_on: Callable[[], None]) -> None:
+def _check_files(folder: Path, profile: DatasetInfo, expected: str, keep_alive: Callable[[], None]) -> None:
     try:
-        sums = {one.file_name: sha256_of(folder / one.file_name, go_on) for one in profile.arrays}
+        sums = {one.file_name: sha256_of(folder / one.file_name, keep_alive) for one in profile.arrays}
     except FileNotFoundError as error:
         raise DataMissing("the dataset is not on the volume") from error
     check_unchanged(hash_files(sums), expected)

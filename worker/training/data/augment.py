@@ -1,9 +1,9 @@
 """Random changes of training images, inside the compiled step.
 
-One table for each epoch has the changes of each image: row i belongs to image i of the training part. So an image is
-changed in the same way in any batch, on every engine, and after every resume. The table is computed by numpy and the
-step only applies it: TensorFlow rounds the same arithmetic differently in different programs. Mixup mixes two images of
-any batches before further changes.
+Each epoch has a table of changes: row i belongs to image i of the training part. So an image is changed in the same way
+in any batch, with either engine, and after every resume. numpy computes the table and the step only applies it, because
+TensorFlow rounds the same arithmetic differently in different programs. Mixup, which mixes two images of any batches,
+comes before the other changes.
 """
 
 from collections.abc import Sequence
@@ -19,23 +19,23 @@ from shared.spec import AugmentSpec
 Table = npt.NDArray[np.float32]
 Partners = npt.NDArray[np.int32]
 
-# Whether to mirror; contrast factor; brightness offset; the square that is cut out; the image's own share in mixup; and
-# what ImageProjectiveTransformV3 takes: input x = (a0 x + a1 y + a2) / (c0 x + c1 y + 1).
+# Flips (0 or 1), contrast factor, brightness offset, borders of the cutout, the image's own share in mixup. They are
+# followed by what ImageProjectiveTransformV3 takes: input x = (a0 x + a1 y + a2) / (c0 x + c1 y + 1).
 _COLUMNS = ("flip_x", "flip_y", "contrast", "brightness", "top", "bottom", "left", "right", "share")
 _TRANSFORM = 8
 WIDTH = len(_COLUMNS) + _TRANSFORM
 _DRAWS = 10
 _BRIGHTEST = 255.0
-# The order of the rows is drawn from the same key at another place of the generator's sequence.
+# The order of the rows is drawn with the same key, from another part of the generator's sequence.
 _COUNTER = (0, 0, 0, 1)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The changes of each row in an epoch: `numbers` are its row of the table, float32 of shape (rows, numbers).
+    """The augmentation of each row in an epoch.
 
-    `partners` are the rows that are mixed into each, int32 of shape (rows, partners). Without changes both have no
-    columns.
+    `numbers`: the row's line of the table, float32 of shape (rows, WIDTH). `partners`: the row that mixup mixes into
+    each, int32 of shape (rows, 1). Either has no columns if there is nothing to change.
     """
 
     numbers: Table
@@ -83,7 +83,10 @@ def _transforms(
     size: tuple[int, int],
     spec: AugmentSpec,
 ) -> list[npt.NDArray[np.float64]]:
-    """The flips, then rotation and zoom about the centre, then the shift, of numbers from -1 to 1."""
+    """The columns of the transform: flips, then rotation and zoom about the centre, then the shift.
+
+    `drawn`: rotation, zoom, vertical and horizontal shift of each image, from -1 to 1.
+    """
     (height, width), (turn, zoom, shift_y, shift_x) = size, drawn
     angle, scale = turn * np.radians(spec.rotation), 1 / (1 + spec.zoom * zoom)
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)

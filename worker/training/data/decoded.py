@@ -31,12 +31,12 @@ _LOCK_SECONDS = 0.5
 
 
 def find_decoded(
-    path: Path, sha256: str, preparation: Preparation, settings: Settings, go_on: Callable[[], None] = do_nothing
+    path: Path, sha256: str, preparation: Preparation, settings: Settings, keep_alive: Callable[[], None] = do_nothing
 ) -> tuple[Pixels, dict[str, Any]]:
-    """All images of a dataset, memory-mapped, and what decoding them took: `images`, `seconds`, `bytes`.
+    """All images of a dataset, memory-mapped, and facts about the decoding: `images`, `seconds`, `bytes`.
 
-    Decodes those that are not in the cache. `go_on` is called every few seconds and stops it by raising. Raises OSError
-    where the disk cannot hold them.
+    The images are uint8 of shape (images, height, width, channels). If they are not in the cache, they are decoded
+    first. `keep_alive` is called every few seconds, and may raise to stop. Raises OSError if the disk has no space.
     """
     folder = settings.cache / "images"
     form = f"{preparation.height}x{preparation.width}x{preparation.channels}-{preparation.resize}"
@@ -44,9 +44,9 @@ def find_decoded(
     with at_path(folder):
         folder.mkdir(parents=True, exist_ok=True)
         began, count = time.monotonic(), 0
-        with _take_turn(_lock_of(file), go_on):
+        with _take_turn(_lock_of(file), keep_alive):
             while (pixels := _use(file)) is None:
-                count = _decode(path, file, preparation, settings.cache_bytes, go_on)
+                count = _decode(path, file, preparation, settings.cache_bytes, keep_alive)
     return pixels, {"images": count, "seconds": round(time.monotonic() - began, 2), "bytes": pixels.nbytes}
 
 
@@ -65,29 +65,29 @@ def _lock_of(file: Path) -> Path:
 
 
 @contextmanager
-def _take_turn(lock: Path, go_on: Callable[[], None]) -> Iterator[None]:
-    """Lock the decoding of one dataset: two slots of a worker do not decode the same images twice."""
+def _take_turn(lock: Path, keep_alive: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock for the decoding of one dataset, so that two slots of a worker do not both decode it."""
     with ExitStack() as held:
         while True:
             try:
                 held.enter_context(_lock_now(lock))
                 break
             except BlockingIOError:
-                go_on()
-                time.sleep(_LOCK_SECONDS)  # flock knows no time limit
+                keep_alive()
+                time.sleep(_LOCK_SECONDS)  # flock has no timeout
         yield
 
 
 @contextmanager
 def _lock_now(lock: Path) -> Iterator[None]:
-    """Raises BlockingIOError where another process holds the lock. The kernel releases that of a killed process."""
+    """Hold the lock. Raises BlockingIOError if another process does; the kernel releases that of a killed process."""
     with lock.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 
-def _decode(path: Path, file: Path, preparation: Preparation, cache_bytes: int, go_on: Callable[[], None]) -> int:
-    """Decode all images into `file`; the number of images."""
+def _decode(path: Path, file: Path, preparation: Preparation, cache_bytes: int, keep_alive: Callable[[], None]) -> int:
+    """Decode all images into `file`, and return how many there are."""
     with pq.ParquetFile(path) as source:
         count = source.metadata.num_rows
         shape = (count, preparation.height, preparation.width, preparation.channels)
@@ -102,7 +102,7 @@ def _decode(path: Path, file: Path, preparation: Preparation, cache_bytes: int, 
                 encoded = batch.column("image").to_pylist()
                 preparation.decode_all([_reader(one) for one in encoded], pixels[place : place + len(encoded)])
                 place += len(encoded)
-                go_on()
+                keep_alive()
             pixels.flush()
             del pixels
             draft.replace(file)
@@ -130,7 +130,7 @@ def _make_room(folder: Path, needed: int, most_bytes: int) -> None:
 
 
 def _by_use(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """When each file was last used, its size, and its path."""
+    """Yield the time of last use, the size and the path of each file."""
     for one in folder.glob("*.npy"):
         with suppress(FileNotFoundError):
             stat = one.stat()
@@ -138,7 +138,7 @@ def _by_use(folder: Path) -> Iterator[tuple[float, int, Path]]:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove half-decoded files of killed processes, which nobody has locked."""
+    """Remove the incomplete files of killed processes, which no process has locked."""
     for draft in folder.glob("*.draft"):
         with suppress(BlockingIOError), _lock_now(_lock_of(draft)):
             draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Images: decoded once into a cache on this machine's own disk, and memory-mapped from there."""
+"""Loads images, which are decoded once into a cache on this machine's own disk and memory-mapped from there."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,20 +26,20 @@ Rows = npt.NDArray[np.int64]
 
 
 def load_images(
-    attempt: AttemptFolder, record: JobRecord, spec: ImagesSpec, settings: Settings, go_on: Callable[[], None]
+    attempt: AttemptFolder, record: JobRecord, spec: ImagesSpec, settings: Settings, keep_alive: Callable[[], None]
 ) -> Data:
-    """The images as uint8 of shape (images, height, width, channels), and their class numbers as targets.
+    """Load the images, uint8 of shape (images, height, width, channels), with their class numbers as targets.
 
-    Targets are float32 where there are two classes, else int32, of shape (images, 1). Raises DataMissing, DataChanged,
-    BadData.
+    Targets have shape (images, 1): float32 if there are two classes, else int32. Raises DataMissing, DataChanged,
+    BadData, and OSError if the cache has no space.
     """
-    path = find_data_file(attempt, spec.id, record.data_sha256, go_on)
+    path = find_data_file(attempt, spec.id, record.data_sha256, keep_alive)
     profile = find_profile(attempt, spec.id).images
     assert profile is not None
     preparation = Preparation(*spec.shape, spec.resize)
     replace_file(attempt.prepare_file, Path(prepare_images.__file__).read_bytes())
     replace_file(attempt.schema_file, preparation.to_json())
-    pixels, decoding = find_decoded(path, record.data_sha256, preparation, settings, go_on)
+    pixels, decoding = find_decoded(path, record.data_sha256, preparation, settings, keep_alive)
     with at_path(path):
         columns = pq.read_table(path, columns=["label", "split"], use_threads=False)
     number_of = {name: number for number, name in enumerate(profile.class_names)}
@@ -57,7 +57,7 @@ def load_images(
 
 
 def _split(numbers: npt.NDArray[np.int32], splits: npt.NDArray[Any], spec: ImagesSpec) -> tuple[Rows, Rows, Rows]:
-    """The rows of each part: the archive's own validation and test part, else by the spec's seed."""
+    """The rows of each part. Parts that the archive does not have are split off with the spec's seed."""
     to_split = np.flatnonzero((splits == "") | (splits == "train"))
     own_validation, own_test = (np.flatnonzero(splits == name) for name in ("validation", "test"))
     strata = numbers[to_split] if spec.stratify else None

@@ -1,4 +1,4 @@
-"""The data of a job, whatever its kind, ready to train on."""
+"""Loads the data of a job of any kind, ready to train on."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,18 +28,18 @@ def load_data(
     attempt: AttemptFolder,
     record: JobRecord,
     settings: Settings | None = None,
-    go_on: Callable[[], None] = do_nothing,
+    keep_alive: Callable[[], None] = do_nothing,
     earlier: EarlierModel | None = None,
 ) -> Data:
-    """The job's data.
+    """Load the job's data, and write the preparation that a prediction needs into the attempt's folder.
 
-    Writes to the attempt's folder what a prediction needs to prepare its rows. A table is prepared as for the `earlier`
-    model that the job starts from, if any. `go_on` is called every few seconds and stops it by raising. Of the settings
-    it reads `cache` and `cache_bytes`. Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a
-    sentence that says how to fix it.
+    If the job starts from an `earlier` model, a table is prepared as for that model. `keep_alive` is called every few
+    seconds, and may raise to stop. The settings `cache` and `cache_bytes` apply to decoded images.
+
+    Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData, which says how to fix the data.
     """
     try:
-        data = _load(attempt, record, settings or Settings(), go_on, earlier)
+        data = _load(attempt, record, settings or Settings(), keep_alive, earlier)
         data = replace(data, train=_with_weights(data.train, record))
         return _one_hot(data) if record.data_spec.hyperparameters.chosen_loss.name in _ONE_HOT_LOSSES else data
     except MemoryError as error:
@@ -50,19 +50,19 @@ def _load(
     attempt: AttemptFolder,
     record: JobRecord,
     settings: Settings,
-    go_on: Callable[[], None],
+    keep_alive: Callable[[], None],
     earlier: EarlierModel | None,
 ) -> Data:
     spec = record.data_spec.dataset
     if isinstance(spec, ImagesSpec):
-        return load_images(attempt, record, spec, settings, go_on)
+        return load_images(attempt, record, spec, settings, keep_alive)
     if isinstance(spec, ArraysSpec):
-        return load_arrays(attempt, record, spec, go_on)
+        return load_arrays(attempt, record, spec, keep_alive)
     return load_table(attempt, record, spec, earlier)
 
 
 def _with_weights(train: Part, record: JobRecord) -> Part:
-    """With "balanced" each class has the same total weight: rows / (classes * rows of the class)."""
+    """With class weight "balanced", a row has the sample weight rows / (classes * rows of its class)."""
     if record.data_spec.hyperparameters.class_weight is None:
         return train
     rows = np.arange(len(train.targets)) if train.selected is None else train.selected
@@ -77,7 +77,7 @@ def _class_numbers(targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _one_hot(data: Data) -> Data:
-    """The targets as one column for each class; those that are one-hot already are unchanged."""
+    """The data with one-hot targets, float32 of shape (rows, classes); one-hot targets are unchanged."""
     classes = len(data.classes or ())
 
     def spread(part: Part) -> Part:

@@ -1,6 +1,6 @@
-"""The form of all data: rows of named inputs, targets and weights, in two parts.
+"""The common form of all data: rows of named inputs, targets and sample weights, in parts.
 
-The arrays may be memory-mapped: a batch reads its rows, and nothing copies them as a whole.
+The arrays may be memory-mapped: a batch reads its own rows, and no code copies a whole array.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Part:
-    """The rows to train on, or to validate on.
+    """The training, validation or test rows.
 
-    `inputs` by name, each of shape (rows, …); `targets` of shape (rows, outputs); `weights` are the sample weights, of
-    shape (rows,), None if all are 1. `selected` are the numbers of the rows that belong to the part, in its order; None
-    where all rows of the arrays do. `augment` changes the only input, images, in each epoch. `dataset_rows` are the
-    numbers of the part's rows in the dataset where they differ from those in the arrays.
+    `inputs`: arrays by name, each of shape (rows, …). `targets`: shape (rows, outputs). `weights`: sample weights of
+    shape (rows,), None if all are 1. `selected`: row numbers in the arrays, in the order of the part; None if the part
+    has all rows. `augment`: random changes in each epoch, for parts whose only input is images. `dataset_rows`: row
+    numbers in the dataset; None if they are those in the arrays.
     """
 
     inputs: Mapping[str, Array]
@@ -44,58 +44,55 @@ class Part:
 
     @property
     def arrays(self) -> tuple[Array, ...]:
-        """Inputs, targets, and weights where there are some."""
+        """The inputs, the targets, and the sample weights if there are any."""
         return (*self.inputs.values(), self.targets, *(() if self.weights is None else (self.weights,)))
 
     @property
     def dtypes(self) -> list[np.dtype[Any]]:
-        """The dtype that each array trains as: Keras computes with float32 for every float."""
+        """The dtype of each array in training: float32 for every float, as Keras computes."""
         return [np.dtype(np.float32) if one.dtype.kind == "f" else one.dtype for one in self.arrays]
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all rows of the part, and of those that are mixed into them."""
+        """Bytes of all rows of the part in their training dtype; twice as many with mixup."""
         each = zip(self.arrays, self.dtypes, strict=True)
         copies = 2 if self.is_mixed else 1
         return copies * sum(len(self) * dtype.itemsize * int(np.prod(one.shape[1:])) for one, dtype in each)
 
     def numbers_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Row numbers in the arrays for rows of the part."""
+        """The row numbers in the arrays of these rows of the part."""
         return rows if self.selected is None else self.selected[rows]
 
     def take(self, rows: npt.NDArray[Any] | slice) -> tuple[Array, ...]:
-        """These rows of the part, of each array, in their training dtype."""
+        """These rows of each array, in its training dtype."""
         chosen = rows if self.selected is None else self.selected[rows]
         pairs = zip(self.arrays, self.dtypes, strict=True)
         return tuple(np.ascontiguousarray(one[chosen], dtype) for one, dtype in pairs)
 
     @property
     def is_mixed(self) -> bool:
-        """Whether another row is mixed into each row."""
+        """Whether mixup is on: another row is mixed into each row."""
         return bool(self.augment and self.augment.mixup)
 
     @property
     def first_row(self) -> tuple[Any, ...]:
-        """A batch of one row, as Keras's step takes it."""
+        """The first row as a batch, in the form that a Keras step takes."""
         return self.batch(self.take_changed(np.arange(1), self.draw(0, 0)))
 
     def take_changed(self, rows: npt.NDArray[Any], changes: Changes) -> tuple[Array, ...]:
-        """What `batch` needs of these rows: each array, each array of their partners, and their numbers."""
+        """The arguments of `batch` for these rows: each array, with mixup each array of the partners, the changes."""
         own = changes.of(rows)
         arrays = [array for which in (rows, *own.partners.T) for array in self.take(which)]
         return (*arrays, own.numbers) if self.augment else tuple(arrays)
 
     def draw(self, seed: int, epoch: int) -> Changes:
-        """The changes of each row in an epoch (from 0)."""
+        """The augmentation of each row in an epoch (from 0)."""
         if self.augment is None:
             return unchanged(len(self))
         return draw(seed, epoch, len(self), self.x.shape[1:3], self.augment)
 
     def batch(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
-        """The arguments of Keras's step:
-
-        x, y and weights, from tensors of what `take_changed` returns.
-        """
+        """The argument of a Keras step, (x, y) or (x, y, sample weights), from what `take_changed` returns."""
         count = len(self.inputs)
         if self.augment:
             *arrays, numbers = arrays
@@ -108,9 +105,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Data:
-    """The rows of a run. `classes` are the target's values by number, None for a regression and for `positive`.
+    """The parts of a run's data. `test` only evaluates the best model; None if there is no test part.
 
-    `test` is used only to evaluate the best model; None if there is none.
+    `classes`: the target's values by class number; None for a regression, and for a target with a positive class.
+    `facts`: what the "data" event reports in addition.
     """
 
     train: Part
@@ -122,7 +120,7 @@ class Data:
 
     @property
     def features(self) -> int:
-        """The number of numbers in one row of the inputs."""
+        """How many numbers one row of all inputs has."""
         return sum(int(np.prod(one.shape[1:])) for one in self.train.inputs.values())
 
     @property

@@ -1,6 +1,6 @@
-"""From a Parquet file to arrays: rows with missing values, categories, the target, the split, the scaling.
+"""Loads a table as arrays: handles missing values, splits the rows, encodes categories, scales numbers.
 
-Categories and means are fitted on the training part only and saved next to the model.
+The preprocessing is fitted on the training part only, and saved next to the model.
 """
 
 from pathlib import Path
@@ -28,13 +28,11 @@ from worker.training.errors import BadData
 
 
 def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec, earlier: EarlierModel | None = None) -> Data:
-    """The rows of the table, ready to train on; saves the fitted preprocessing in the attempt's folder.
+    """Load the rows of the table, and save the fitted preprocessing in the attempt's folder.
 
-    That of an `earlier` model is used as it was fitted.
-
-    Inputs are float32 of shape (rows, features), targets of shape (rows, 1): float32 (0 and 1 where binary), int32
-    class numbers where multi-class. Raises DataMissing, DataChanged, or BadData with a sentence that says how to fix
-    it.
+    With an `earlier` model, its preprocessing is used and not fitted again. Inputs are float32 of shape
+    (rows, features). Targets have shape (rows, 1): int32 class numbers if multi-class, else float32 (0 or 1 if binary).
+    Raises DataMissing, DataChanged, or BadData, which says how to fix the data.
     """
     path = find_data_file(attempt, spec.id, record.data_sha256)
     frame = _read(path)
@@ -63,7 +61,7 @@ def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec, earli
 
 
 def _held_part(preparation: prepare.Preparation, inputs: pd.DataFrame, rows: Rows, targets: npt.NDArray[Any]) -> Part:
-    """A part that is not trained on."""
+    """The validation or test part."""
     return Part({"rows": _finite(preparation.transform(inputs.iloc[rows]), inputs)}, targets, dataset_rows=rows)
 
 
@@ -77,7 +75,7 @@ def _earlier_preparation(earlier: EarlierModel, spec: TableSpec, profile: Datase
 def schema_of(
     info: DatasetInfo, record: JobRecord, spec: TableSpec, version: int = prepare.NEWEST_VERSION
 ) -> prepare.Schema:
-    """The input columns by the dataset's profile, with the encodings of the job's spec."""
+    """The input columns of the dataset's profile, with the encodings of the job's spec."""
     left_out = {spec.target, *spec.drop_columns}
     own_marks = None if info.missing_values is None else ("", *info.missing_values)
     return prepare.Schema(
@@ -103,7 +101,7 @@ def _input(column: Column, spec: TableSpec) -> prepare.Input:
 
 
 def _version(attempt: AttemptFolder) -> int:
-    """The version of the schema: a job keeps its first one, so that a resume stays exact."""
+    """The version of the schema. A job keeps that of its first attempt, so that a resume is exact."""
     for run in attempt.job.runs():
         if run.number != attempt.number and run.preprocessing_file.exists():
             return prepare.Schema.from_json(run.schema_file.read_bytes()).version if run.schema_file.exists() else 1
@@ -111,7 +109,7 @@ def _version(attempt: AttemptFolder) -> int:
 
 
 def _keep(preparation: prepare.Preparation, attempt: AttemptFolder) -> None:
-    """Save the preparation next to the model. The fitted steps are written last: they exist when everything does."""
+    """Save the preparation next to the model. The fitted steps come last: if they exist, all files do."""
     replace_file(attempt.prepare_file, Path(prepare.__file__).read_bytes())
     replace_file(attempt.schema_file, preparation.schema.to_json())
     replace_file(attempt.preprocessing_file, skops.io.dumps(preparation.steps))
@@ -120,13 +118,13 @@ def _keep(preparation: prepare.Preparation, attempt: AttemptFolder) -> None:
 def _read(path: Path) -> pd.DataFrame:
     with at_path(path):
         frame = pd.read_parquet(path)
-    # scikit-learn and skops know texts as plain objects; pandas' own string types differ between its versions.
+    # As plain objects, for scikit-learn and skops: pandas' string types differ between its versions.
     texts = frame.select_dtypes(include=["string", "str", "category"]).columns
     return frame.astype(dict.fromkeys(texts, object))
 
 
 def _select(path: Path, used: pd.DataFrame, record: JobRecord, spec: TableSpec) -> Selection:
-    """The rows of both parts, as they were checked when the job was posted."""
+    """The rows of each part, selected by the code that checked them when the job was posted. Raises BadData."""
     columns = Columns(path)
     needed = [spec.target] if spec.missing == "impute" else list(used.columns)
     kept = complete_rows(columns, needed, len(used))
@@ -140,9 +138,7 @@ def _select(path: Path, used: pd.DataFrame, record: JobRecord, spec: TableSpec) 
     except CannotSplit as error:
         raise BadData(cannot_split("rows", spec, error)) from None
     if rows.codes and sum(held > 0 for held in rows.class_rows(rows.train)) < 2:
-        raise BadData(
-            f'the training part holds only one class of "{spec.target}" only; use "stratify": true or more rows'
-        )
+        raise BadData(f'the training part holds only one class of "{spec.target}"; use "stratify": true or more rows')
     return rows
 
 
@@ -162,7 +158,7 @@ def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> li
 
 
 def _finite(matrix: npt.NDArray[np.float32], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """The matrix. Numbers that are not finite are refused: on a CPU relu hides NaN from the loss."""
+    """The matrix. Raises BadData if a number is not finite, because on a CPU relu hides NaN from the loss."""
     if not np.isfinite(matrix).all():
         numbers = inputs.select_dtypes(include="number")
         greatest = numbers.abs().max()

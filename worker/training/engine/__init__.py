@@ -1,14 +1,15 @@
 """How the epochs are computed: two engines that Keras's `fit` calls.
 
-    plan.py      which engine, with XLA or without, with how many threads, and why
-    fused.py     many steps in one call of one compiled program, on data that lies on the device
-    blocks.py    its data: all of it on the device, or block after block
-    programs.py  its compiled programs
-    kept.py      those that earlier jobs compiled
-    kept_traces.py   what they are compiled from, as earlier jobs traced it
-    stock.py     Keras's own training function, batch by batch
+    plan.py         chooses the engine, XLA and the number of threads, and says why
+    fused.py        runs many steps in one call of a compiled program, on data that is on the device
+    blocks.py       the data of the fused engine: all of it on the device, or one block after the other
+    programs.py     the compiled programs of the fused engine
+    kept.py         compiled programs that earlier jobs stored
+    kept_traces.py  traces that earlier jobs stored, from which programs are compiled
+    stock.py        Keras's own training function, batch by batch
+    replicas.py     the stock engine's training on several devices
 
-Both feed the same batches to the same `train_step`, call the same callbacks, and can start inside an epoch.
+Both engines feed the same batches to the same `train_step`, call the same callbacks, and can start inside an epoch.
 """
 
 import logging
@@ -24,7 +25,7 @@ from worker.training.context import RunContext
 from worker.training.data.rows import Data
 from worker.training.engine.device import data_bytes
 from worker.training.engine.fused import FusedEngine, missing_in_keras
-from worker.training.engine.kept import keep_compiled
+from worker.training.engine.kept import store_compiled_programs
 from worker.training.engine.kept_traces import forget_traces, name_traces
 from worker.training.engine.plan import describe_engine
 from worker.training.engine.stock import StockEngine
@@ -41,18 +42,18 @@ class Engine(Protocol):
         """Train from the run's position until a callback stops it or `epochs` (from 1) have finished."""
 
 
-def ready_engine(run: RunContext, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan) -> Engine:
-    """The engine of the plan, compiled, or the next simpler one, with an event.
+def prepare_engine(run: RunContext, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan) -> Engine:
+    """Compile the plan's engine, or the next simpler one if that fails, and report which engine it is.
 
-    Later attempts of the job use the same. Raises what `compile_engine` raises.
+    Later attempts of the job use the same engine. Raises what `compile_engine` raises.
     """
     traces = name_traces(run.record, model, data, plan)
     engine, kept = compile_engine(run, model, data, settings, plan, traces)
     run.attempt.job.keep_to(kept)
     run.events.write([describe_engine(kept)])
-    run.writer.write(keep_compiled)
+    run.writer.write(store_compiled_programs)
     if isinstance(engine, FusedEngine):
-        run.writer.write(engine.keep)
+        run.writer.write(engine.store_traces)
     return engine
 
 
@@ -64,10 +65,11 @@ def compile_engine(  # noqa: PLR0913, PLR0917
     plan: EnginePlan,
     traces: str | None = None,
 ) -> tuple[Engine, EnginePlan]:
-    """The engine of the plan or a simpler one, and what it is. Compiling does not change the model's state.
+    """Compile the plan's engine, or a simpler one; return it with its plan. The model's state does not change.
 
-    `traces` names the job's traces among those of earlier jobs; if they may be the cause of a failure, it traces again.
-    Raises TrainingStopped if a program of an earlier job may be the cause.
+    `traces` is the name of the job's stored traces. After a failure with stored traces, they are removed and the model
+    is traced again. Raises TrainingStopped, for a new attempt, after a failure with stored programs. Raises the error
+    of a compilation that ran out of memory.
     """
     on_device = data_bytes(run.settings.device_data_bytes)
     while plan.engine == "fused":
@@ -94,7 +96,7 @@ def compile_engine(  # noqa: PLR0913, PLR0917
 
 
 def _simpler(run: RunContext, plan: EnginePlan, because: str) -> EnginePlan:
-    """The fused engine without XLA, else the stock engine."""
+    """Report and return the next simpler plan: the fused engine without XLA, then the stock engine."""
     change = {"xla": False} if plan.xla else {"engine": "stock"}
     simpler = plan.model_copy(update={**change, "reason": f"{plan.reason}; {because}"})
     message = f"continues with the {simpler.engine} engine without XLA: {because}"

@@ -20,17 +20,17 @@ from worker.training.data.augment import Changes
 from worker.training.data.rows import Part
 from worker.training.engine.programs import Specs, Tensors
 
-# The file has no name, and its room is free again when its failure is looked into.
+# The file has no name. For its errors: after a failure its space is free again, so only the folder can be checked.
 _TEMPORARY = Path("/tmp")  # noqa: S108
 
 Order = npt.NDArray[np.int32]
 
 
 class Blocks(Protocol):
-    """`full_batches` batches of `batch_size` rows in blocks of `batches_per_block`, and a tail of fewer rows.
+    """The rows of one epoch: `full_batches` batches in blocks of `batches_per_block`, and a tail of fewer rows.
 
-    `begin` starts each epoch with the order of all rows, None for their stored order. A block holds the arguments of
-    `Part.batch`.
+    A block is a tuple of tensors, the arguments of `Part.batch`, each of shape (batches, rows of a batch, …). The last
+    block may have fewer batches than its shape. The tail is the last, partial batch.
     """
 
     full_batches: int
@@ -45,20 +45,20 @@ class Blocks(Protocol):
         """The same for the tail; empty if there is none."""
 
     def begin(self, order: Order | None, changes: Changes) -> None:
-        """Start an epoch, with the changes of each row."""
+        """Start an epoch: the order of all rows (None: as stored), and the augmentation of each row."""
 
     def block(self, index: int) -> Tensors:
-        """A block of the current epoch; after the last full batch it is filled with zeros."""
+        """Block number `index` (from 0) of the current epoch; filled with zeros after the last full batch."""
 
     def tail(self) -> Tensors | None:
-        """The rows after the last full batch; None if there are none."""
+        """The rows after the last full batch, each tensor of shape (rows, …); None if there are none."""
 
 
 def blocks_of(part: Part, batch_size: int, device_bytes: int) -> Blocks:
     """The rows of `part` as blocks, on the device if they and their ordered copy fit into `device_bytes`."""
     if 2 * part.nbytes <= device_bytes:
         return ResidentBlocks(part, batch_size)
-    # Two blocks on the device at once: the one in use and the next.
+    # Two blocks are on the device at once: the current one and the next.
     return StreamedBlocks(part, batch_size, device_bytes // 2)
 
 
@@ -73,7 +73,7 @@ class ResidentBlocks:
         self._arranged = tf.function(self._arrange, autograph=False)
         self._ordered: Tensors = ()
         self._tail: Tensors | None = None
-        self._is_as_it_lies = False
+        self._has_stored_order = False
 
     @property
     def specs(self) -> Specs:
@@ -84,9 +84,9 @@ class ResidentBlocks:
         return _tail_specs(len(self._rows[0]) % self._batch_size, self._one_row)
 
     def begin(self, order: Order | None, changes: Changes) -> None:
-        if order is None and self._is_as_it_lies:
+        if order is None and self._has_stored_order:
             return
-        self._is_as_it_lies = order is None
+        self._has_stored_order = order is None
         order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
         self._ordered, tail = self._arranged(*map(tf.constant, (order, changes.numbers, changes.partners)))
         self._tail = tail or None
@@ -107,7 +107,7 @@ class ResidentBlocks:
 
 
 class StreamedBlocks:
-    """Rows in memory-mapped files; the next block is gathered and copied to the device during training."""
+    """Rows in memory-mapped files. A thread gathers the next block and copies it to the device during training."""
 
     def __init__(self, part: Part, batch_size: int, block_bytes: int) -> None:
         self._part = on_disk(part)
@@ -158,20 +158,20 @@ class StreamedBlocks:
 
 
 def gather_changed(arrays: Tensors, rows: tf.Tensor, numbers: tf.Tensor, partners: tf.Tensor) -> Tensors:
-    """As `Part.take_changed`, from tensors of all rows and the changes of these `rows`."""
+    """The same as `Part.take_changed`, in TensorFlow: from tensors of all rows, and the augmentation of `rows`."""
     taken = [tf.gather(one, which) for which in (rows, *tf.unstack(partners, axis=1)) for one in arrays]
     return (*taken, numbers) if numbers.shape[1] else tuple(taken)
 
 
 def on_disk(part: Part) -> Part:
-    """The same part with every array in a file, so that its pages can leave memory."""
+    """The same part with every array in a memory-mapped file, so that the system can free the memory of its pages."""
     inputs = {name: memory_mapped(one) for name, one in part.inputs.items()}
     weights = None if part.weights is None else memory_mapped(part.weights)
     return replace(part, inputs=inputs, targets=memory_mapped(part.targets), weights=weights)
 
 
 def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy of `array` in an unnamed file; an array that is in a file already is unchanged."""
+    """A copy of `array` in an unnamed temporary file; the same array if it is memory-mapped already."""
     if isinstance(array, np.memmap):
         return array
     with at_path(_TEMPORARY), tempfile.TemporaryFile(prefix="fitstop-") as file:

@@ -1,4 +1,4 @@
-"""Prepares TensorFlow for a run, before its context exists: threads, XLA flags, memory."""
+"""Configures TensorFlow for a run before its context exists: threads, XLA flags, memory."""
 
 import ctypes
 import os
@@ -9,9 +9,9 @@ import tensorflow as tf
 from shared.job import EnginePlan
 from worker.training.engine.kept import use_kept_programs
 
-# XLA's newer CPU code draws random numbers 18 times slower (Dropout); a plain dense network loses nothing noticeable.
+# XLA's newer CPU code draws random numbers (Dropout) 18 times slower. A dense network without Dropout is as fast.
 _XLA_CPU_FLAGS = "--xla_cpu_use_fusion_emitters=false"
-# glibc's mallopt(3): the largest free end of the heap that it keeps, and how many blocks get a mapping of their own.
+# Options of glibc's mallopt(3): free bytes to keep at the end of the heap, and maximum blocks with their own mapping.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _MOST_INT = 2**31 - 1
 _SHARE_FOR_DATA = 0.25
@@ -19,11 +19,11 @@ _UNKNOWN_FREE_BYTES = 4 * 1024**3
 
 
 def prepare_tensorflow(plan: EnginePlan) -> None:
-    """Apply the plan; a process that has a context already (in a test) keeps it."""
+    """Configure TensorFlow as the plan says. A process whose context exists, as in a test, keeps its settings."""
     _keep_freed_memory()
     if plan.xla and _XLA_CPU_FLAGS not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{_XLA_CPU_FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
-    # The stock engine compiles in the middle of `fit`.
+    # Not for the stock engine, which compiles during `fit`, after the programs were stored.
     if plan.xla and plan.engine == "fused":
         use_kept_programs(plan.threads)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not plan.rewrites_graphs})
@@ -41,15 +41,15 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
 
 
 def _divide_cpu(devices: int) -> None:
-    """Divide the CPU into virtual devices, which compute one job as several GPUs do."""
+    """Divide the CPU into virtual devices, so that a job trains on them as on several GPUs."""
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 
 
 def _keep_freed_memory() -> None:
-    """Let this process reuse freed memory instead of returning it; without effect for a libc without mallopt.
+    """Make this process reuse freed memory instead of returning it to the system; no effect without glibc.
 
-    A compiled program returns a large model's state in new memory. Mapped again, each of its pages costs a fault.
+    A compiled program returns a large model's state in new memory. If it is mapped again, each page costs a page fault.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(_M_MMAP_MAX, 0)
@@ -57,7 +57,7 @@ def _keep_freed_memory() -> None:
 
 
 def data_bytes(asked: int) -> int:
-    """Maximum bytes of data on the device: the requested number, or a quarter of its free memory."""
+    """Maximum bytes of data on the device: `asked`, or a quarter of its free memory if that is 0."""
     return asked or int(_free_bytes() * _SHARE_FOR_DATA)
 
 
@@ -76,7 +76,7 @@ def _free_bytes() -> int:
 
 
 def _free_host_bytes() -> int:
-    """Free memory of the machine, limited by that of this container."""
+    """Free bytes of the machine's memory, or of this container's if that is less."""
     try:
         fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     except OSError:  # not Linux

@@ -1,4 +1,4 @@
-"""The current epoch of `fit`, which it does not pass to its training function."""
+"""The number of the current epoch, which `fit` does not pass to its training function."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 
 
 class EpochNumber(keras.callbacks.Callback):
-    """The current epoch, from 0; a callback before all others."""
+    """`number` is the current epoch (from 0). Must be the first of the callbacks."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""The kept programs of this process: copies that XLA reads instead of compiling, and what it has compiled.
+"""The compiled programs of this process: stored ones, which XLA loads instead of compiling, and new ones.
 
-XLA reads its flags once for a process, so a process has one folder of them.
+They are in one folder for the process, because XLA reads its flags only once.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 from worker.ipc.kept_programs import STORE_VARIABLE, VARIABLE, make_process_folder
 from worker.ipc.program_store import put, restore
 
-# What TensorFlow, XLA and NVIDIA's libraries read; CUDA_VISIBLE_DEVICES tells the card.
+# The variables that TensorFlow, XLA and NVIDIA's libraries read; CUDA_VISIBLE_DEVICES names the GPU.
 _OF_COMPILERS = ("TF_", "XLA_", "CUDA_", "NVIDIA_", "CUBLAS_", "CUDNN_", "OMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_")
 
 log = logging.getLogger(__name__)
@@ -21,10 +21,10 @@ _restored: frozenset[str] = frozenset()
 
 
 def use_kept_programs(threads: int) -> None:
-    """Have XLA look among the kept programs, and write what it compiles. Before TensorFlow makes its context.
+    """Make XLA load stored programs, and write what it compiles. Call it before TensorFlow creates its context.
 
-    What XLA makes of a program may depend on the number of threads and on the flags, which its own names for the files
-    leave out.
+    Programs are stored for each number of threads and set of flags: XLA's own file names do not contain these, but its
+    programs may depend on them.
     """
     global _folder, _restored  # noqa: PLW0603  XLA's flags are this process's, too
     if VARIABLE not in os.environ:
@@ -44,8 +44,8 @@ def use_kept_programs(threads: int) -> None:
     os.environ["TF_XLA_FLAGS"] = " ".join(flags).strip()
 
 
-def keep_compiled() -> None:
-    """Store what XLA has compiled in this process. Where that fails, a later job compiles again."""
+def store_compiled_programs() -> None:
+    """Store what XLA has compiled in this process. If that fails, a later job compiles again."""
     if _folder is None:
         return
     try:

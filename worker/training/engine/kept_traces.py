@@ -1,10 +1,12 @@
-"""The traces of earlier jobs: TensorFlow's functions as Keras's Python made them, kept beside the compiled programs.
+"""Stores traces for later jobs: the TensorFlow functions that tracing a model's Python code gives.
 
-Tracing a small job's programs takes longer than all of its epochs, and a job of the same model, on data of the same
-shapes, gets the same functions. They are kept by a key of all that decides a trace, with the source of this program,
-in the store of the compiled programs, whose files are never read where their digest is not right. The captured
-variables are kept by their place in the model. The job that traces runs what it keeps, too: the same functions by the
-same names, without the lines of Python that they came from, so that XLA finds its compiled programs for both.
+Tracing the programs of a small job takes longer than all of its epochs, and a job with the same model and data of the
+same shapes gets the same functions. They are in the store of the compiled programs, which never returns a file with a
+wrong digest. Their name is a hash of everything that a trace depends on, and of the source of this program. A captured
+variable is stored as its position in the model.
+
+The job that traces also runs the stored form of its functions. So both jobs have the same function names, without line
+numbers of Python code, and XLA finds its compiled programs for both.
 """
 
 import hashlib
@@ -29,9 +31,9 @@ from worker.ipc.program_store import put_content, read, remove
 from worker.training.data.rows import Data
 from worker.training.engine.plan import device
 
-# What changes no function: numbers that lie in variables, and when the training ends.
+# Settings that do not change a trace: values that are in variables, and the number of epochs.
 _IN_VARIABLES = {"epochs", "learning_rate", "seed"}
-# What TensorFlow and Keras read. XLA reads its own only after the trace.
+# The variables that TensorFlow and Keras read. XLA reads its own after the trace.
 _FLAGS = ("TF_", "KERAS_")
 _OF_PROGRAM = Path(__file__).parents[1]
 
@@ -45,20 +47,20 @@ def _digest_of_source() -> str:
     return digest.hexdigest()
 
 
-# Once for all training processes: the fork server imports this module.
+# Computed once for all training processes, because the fork server imports this module.
 _SOURCE = _digest_of_source()
 
 
 def name_traces(record: JobRecord, model: keras.Model, data: Data, plan: EnginePlan) -> str | None:
-    """The name of the job's traces in the store, for data that is one block; None where none are kept.
+    """The name of the job's traces in the store, if its data is one block; None if its traces are not stored.
 
-    That is without a store, on a GPU, of models whose config need not tell all that their code traces, and for images
-    that are changed.
+    They are not stored without a store, on a GPU, with image augmentation, and for models whose configuration does not
+    determine the trace.
     """
     is_known = isinstance(record.data_spec.model, DenseSpec | CnnSpec) and not data.train.augment
     if STORE_VARIABLE not in os.environ or not is_known or device() != "CPU":
         return None
-    decisive = {
+    key = {
         "source": _SOURCE,
         "flags": sorted(one for one in os.environ.items() if one[0].startswith(_FLAGS) and one[0] != "TF_XLA_FLAGS"),
         "model": record.data_spec.model.model_dump(mode="json"),
@@ -71,11 +73,11 @@ def name_traces(record: JobRecord, model: keras.Model, data: Data, plan: EngineP
             for part in (data.train, data.validation)
         ],
     }
-    return f"traces-{hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()}"
+    return f"traces-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()}"
 
 
 def find_traces(name: str) -> bytes | None:
-    """What an earlier job kept by that name."""
+    """The stored traces of that name; None if there are none, or the store cannot be read."""
     try:
         content = read(Path(os.environ[STORE_VARIABLE]), name)
     except OSError as error:
@@ -84,8 +86,8 @@ def find_traces(name: str) -> bytes | None:
     return None if content is None else bytes(content)
 
 
-def keep_traces(name: str, content: bytes) -> None:
-    """Keep them for later jobs. Where that fails, a later job traces again."""
+def store_traces(name: str, content: bytes) -> None:
+    """Store traces for later jobs. If that fails, a later job traces again."""
     try:
         put_content(Path(os.environ[STORE_VARIABLE]), name, content)
     except OSError as error:
@@ -93,15 +95,15 @@ def keep_traces(name: str, content: bytes) -> None:
 
 
 def forget_traces(name: str) -> None:
-    """Have later jobs trace again: these may be why one could not be compiled."""
+    """Remove stored traces, so that later jobs trace again: they may be the cause of a failure."""
     remove(Path(os.environ[STORE_VARIABLE]), name)
 
 
 def pack_traces(name: str, model: keras.Model, traced: Mapping[str, Any]) -> bytes | None:
-    """The concrete functions of a job's programs as bytes; None where one has captured more than the model's variables.
+    """Serialize the concrete functions of a job's programs; None if one has captured more than the model's variables.
 
-    The first line says of each program which function it is, which variables that has captured, and the structure of
-    its outputs. Then the functions follow, with all that they call.
+    The first line is JSON: for each program its function, the positions of the captured variables, and the structure
+    of the outputs. A GraphDef with these functions and all functions that they call follows.
     """
     places = {id(handle): place for place, handle in enumerate(_handles(model))}
     functions: dict[str, Any] = {}
@@ -109,7 +111,7 @@ def pack_traces(name: str, model: keras.Model, traced: Mapping[str, Any]) -> byt
     for program, concrete in traced.items():
         captured = [places.get(id(one)) for one in concrete.captured_inputs]
         if None in captured:
-            log.info("the traces are not stored: %s has captured a tensor that is no variable's", program)
+            log.info("the traces are not stored: %s has captured a tensor that is not a variable of the model", program)
             return None
         main = concrete.function_def
         functions |= {one.signature.name: one for one in (main, *concrete.graph.as_graph_def().library.function)}
@@ -123,7 +125,7 @@ def pack_traces(name: str, model: keras.Model, traced: Mapping[str, Any]) -> byt
 
 
 def unpack_traces(content: bytes, model: keras.Model) -> dict[str, "KeptProgram"]:
-    """The programs, bound to the variables of this model."""
+    """The programs of `pack_traces`, bound to the variables of `model`."""
     programs, _, packed = content.partition(b"\n")
     functions = {one.signature.name: one for one in tf.compat.v1.GraphDef.FromString(packed).library.function}
     runtime = context.context()
@@ -138,7 +140,7 @@ def unpack_traces(content: bytes, model: keras.Model) -> dict[str, "KeptProgram"
 
 
 class KeptProgram:
-    """A function that is called as the one that was traced."""
+    """A stored program; called in the same way as the function that was traced."""
 
     def __init__(self, signature: Any, captured: Sequence[Any], outputs: Any) -> None:
         self._name = signature.name.encode()
@@ -156,23 +158,23 @@ class KeptProgram:
 
 
 def _handles(model: keras.Model) -> list[Any]:
-    """Of all the variables that the programs read and write, in an order that the same spec always gives."""
+    """The handles of all variables that the programs read and write, in the same order for the same spec."""
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     return [variable.value.handle for variable in variables]
 
 
 def _new_name(name: str, function: str) -> str:
-    """One that no function has that this process traces."""
+    """A name that no function traced by this process has."""
     return f"{name[:16]}_{function}".replace("-", "_")
 
 
 def _rename(function: Any, names: Mapping[str, str]) -> None:
-    """Rename a function, and those that it calls."""
+    """Rename a function, and the functions that it calls."""
     function.signature.name = names[function.signature.name]
     for node in function.node_def:
         node.op = names.get(node.op, node.op)
         for attribute in node.attr.values():
             for called in (attribute.func, *attribute.list.func):
-                # An attribute that is no function would become one.
+                # Assigning the name of an attribute that is not a function would make it one.
                 if called.name in names:
                     called.name = names[called.name]

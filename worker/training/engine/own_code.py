@@ -1,4 +1,4 @@
-"""Models with code of a script's own: whether their steps are Keras's, what these draw, and what they give `fit`."""
+"""Inspects models with their own code, such as a `train_step` of a script: what their steps compute and log."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -6,28 +6,28 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# What decides which numbers `fit` logs.
+# The methods that decide what `fit` logs.
 _LOGGING = ("train_step", "test_step", "compute_metrics")
 
 
 def is_own(model: keras.Model, method: str) -> bool:
-    """Whether a method of a model is none of Keras's."""
+    """Whether the model overrides this method of Keras."""
     found = getattr(model, method)
     return not getattr(found, "__module__", "").startswith("keras.")
 
 
 def has_own_logs(model: keras.Model) -> bool:
-    """Whether a step may give `fit` other numbers than the metrics: those of its last batch."""
+    """Whether the model's steps may return other logs than its metrics; `fit` then logs those of the last batch."""
     return any(is_own(model, method) for method in _LOGGING)
 
 
-def logs_beside_metrics(
+def find_log_specs(
     model: keras.Model, step: Callable[[Any], Any], batch_of: Callable[[Any], Any], block: Sequence[Any]
 ) -> dict[str, Any] | None:
-    """The shapes and types of a step's logs where `fit` takes those of the last batch; None where it takes the metrics.
+    """The shapes and types of a step's own logs, by name; None if `fit` logs the model's metrics instead.
 
-    As `Trainer._get_metrics_result_or_logs` decides. `block` has the specs of blocks of batches. Traces a step that may
-    have logs of its own, and takes none. Raises what it raises, and TypeError where its logs are no dictionary.
+    Decides as `Trainer._get_metrics_result_or_logs` does. `block` has the specs of a block of batches. A step that may
+    have its own logs is traced, not executed. Raises what the step raises, and TypeError if its logs are not a dict.
     """
     if not has_own_logs(model):
         return None
@@ -39,12 +39,12 @@ def logs_beside_metrics(
 
 
 def trace_step(step: Callable[[Any], Any], batch: Any) -> Any:
-    """A step's concrete function; what it creates exists then, and no step is taken."""
+    """Trace a step without executing it, and return the concrete function. Variables that it creates exist then."""
     return tf.function(step, autograph=False).get_concrete_function(batch)
 
 
 def operations_of(traced: Any) -> set[str]:
-    """The kinds of TensorFlow's operations in a concrete function and in all functions that it calls."""
+    """The types of the TensorFlow operations in a concrete function and in all functions that it calls."""
     return set(_operations(traced.graph))
 
 
@@ -55,17 +55,17 @@ def _operations(graph: Any) -> Iterator[str]:
 
 
 def zeros_like(logs: Any) -> Any:
-    """Tensors of zeros of the shapes and types of `logs`."""
+    """Tensors of zeros with the shapes and types of `logs`."""
     return tf.nest.map_structure(lambda one: tf.zeros(one.shape, one.dtype), logs)
 
 
 def like(logs: Any, specs: Any) -> Any:
-    """A step's logs as tensors of these types."""
+    """A step's logs as tensors with the types of `specs`."""
     return tf.nest.map_structure(lambda one, spec: tf.cast(tf.convert_to_tensor(one), spec.dtype), logs, specs)
 
 
-def with_any_rows(batch: Any) -> Any:
-    """The specs of batches of any number of rows, like one batch in any structure of arrays or tensors."""
+def specs_of_any_rows(batch: Any) -> Any:
+    """The specs of batches like `batch`, a nested structure of arrays or tensors, with any number of rows."""
 
     def spec(array: Any) -> Any:
         tensor = tf.convert_to_tensor(array)

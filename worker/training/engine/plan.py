@@ -1,4 +1,4 @@
-"""Which engine trains a job, and how: a rule of the model, the data and the machine, decided before the first epoch."""
+"""Decides before the first epoch which engine trains a job, with or without XLA, and with how many threads."""
 
 import os
 from math import ceil
@@ -25,12 +25,12 @@ from shared.spec import (
 from worker.training.data.rows import Data
 from worker.training.order import validation_batch
 
-# XLA's own compile costs about half a second more than TensorFlow's; it has paid after this number of small steps.
+# XLA compiles for about half a second longer than TensorFlow. That pays from this number of small steps.
 _STEPS_THAT_PAY_XLA = 4000
-# A step with fewer float operations than this is over before a second thread has begun. Rewriting its graph on a CPU
-# takes an eighth of the time until the first epoch's row, and makes no epoch faster.
+# A step with fewer float operations has finished before a second thread starts. On a CPU, rewriting its graph takes an
+# eighth of the time until the first epoch has finished, and makes no epoch faster.
 _SMALL_STEP_OPERATIONS = 100_000_000
-# Of what networks of a kind are made that decides how they are computed.
+# For each kind of model without a configuration, the layers that decide whether XLA pays.
 _LAYERS = {"cnn": {"Conv2D"}, "application": {"Conv2D"}}
 _FASTER_BY_XLA_ON_CPU = frozenset(
     {
@@ -43,10 +43,10 @@ _FASTER_BY_XLA_ON_CPU = frozenset(
 _LIKELY_PATIENCES = 3
 
 
-def decide(record: JobRecord, data: Data, earlier: EarlierModel | None = None) -> EnginePlan:
-    """The plan of a job that has none yet: what its spec asks for, and the rule's choice where that says "auto".
+def decide_plan(record: JobRecord, data: Data, earlier: EarlierModel | None = None) -> EnginePlan:
+    """The plan of a job that has none yet: what its spec requests, and this module's choice where it says "auto".
 
-    `earlier` is the model of an earlier job that it starts from.
+    `earlier` is the model that the job starts from, if it is that of an earlier job.
     """
     asked = record.data_spec.hyperparameters
     rows = len(data.train)
@@ -68,7 +68,7 @@ def decide(record: JobRecord, data: Data, earlier: EarlierModel | None = None) -
 
 
 def describe_engine(plan: EnginePlan) -> Event:
-    """The event that says how the job is computed."""
+    """The event that reports how the job is computed."""
     threads = f"{plan.threads} thread{'' if plan.threads == 1 else 's'}"
     where = f", {plan.devices} devices" if plan.devices > 1 else ""
     message = f"{plan.engine} engine {'with' if plan.xla else 'without'} XLA, {threads}{where}: {plan.reason}"
@@ -76,7 +76,7 @@ def describe_engine(plan: EnginePlan) -> Event:
 
 
 def _engine(asked: Hyperparameters) -> Literal["fused", "stock"]:
-    """The fused engine's programs run on one device."""
+    """By default the fused engine, which supports one device only."""
     if asked.engine != "auto":
         return asked.engine
     return "fused" if asked.devices == 1 else "stock"
@@ -89,7 +89,7 @@ def _engine_reason(asked: Hyperparameters) -> str:
 
 
 def _validation_batch(model: ModelSpec, data: Data, batch_size: int) -> int:
-    """As many rows as for training where it is not known what a row needs."""
+    """Number of rows in a validation batch; the training batch size if a row's memory is unknown."""
     rows = len(data.validation)
     if isinstance(model, DenseSpec):
         return validation_batch(rows, batch_size, max(model.layers))
@@ -100,9 +100,10 @@ def _validation_batch(model: ModelSpec, data: Data, batch_size: int) -> int:
 
 
 def device() -> str:
-    """What TensorFlow will compute on here. It is not asked: it reads its flags once, when it looks for devices.
+    """`GPU` or `CPU`: what TensorFlow will compute on, found without TensorFlow.
 
-    A driver shows its cards in /dev, one of WSL 2 all of them as /dev/dxg.
+    Asking TensorFlow would make it read its flags, which it does only once. A driver's GPUs are in /dev, or in WSL 2
+    together /dev/dxg.
     """
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
     has_card = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
@@ -110,10 +111,7 @@ def device() -> str:
 
 
 def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
-    """Why XLA is not chosen for what is computed; empty where nothing speaks against it.
-
-    On a CPU its convolutions are many times slower than TensorFlow's own.
-    """
+    """Why the job's model and augmentation are not compiled with XLA; empty if nothing speaks against it."""
     model, data = spec.model, spec.dataset
     if isinstance(data, ImagesSpec) and data.augment and data.augment.is_geometric:
         return "XLA does not compile the shift, rotation and zoom of images"
@@ -125,9 +123,9 @@ def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
 
 
 def against_xla(layers: set[str], on: str, *, is_asked_for: bool = False) -> str:
-    """What speaks against XLA for layers of these classes; empty where nothing does.
+    """Why layers of these classes are not compiled with XLA; empty if nothing speaks against it.
 
-    `is_asked_for`: layers for which nothing was measured are compiled with it.
+    `on`: `GPU` or `CPU`. With `is_asked_for`, layers without a measurement on a CPU are accepted.
     """
     random = sorted(layer for layer in layers if layer.startswith("Random"))
     if random:
@@ -141,7 +139,7 @@ def against_xla(layers: set[str], on: str, *, is_asked_for: bool = False) -> str
 
 
 def too_few_steps(steps: int) -> str:
-    """Why XLA would not pay for `steps` in all; empty where it would."""
+    """Why compiling with XLA does not pay for a run of `steps` steps; empty if it does."""
     return f"about {steps} steps are too few to repay its compilation" if steps < _STEPS_THAT_PAY_XLA else ""
 
 
@@ -162,13 +160,13 @@ def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: Earl
 
 
 def likely_epochs(record: JobRecord) -> int:
-    """How many epochs the job will hardly exceed by much: the spec's, or a few times the patience."""
+    """An estimate of how many epochs the job runs: the maximum, or a few times the patience if that is less."""
     spec = record.data_spec
     return epochs_until_a_stop(spec.hyperparameters.epochs, spec.callbacks.early_stopping)
 
 
 def epochs_until_a_stop(epochs: int, stopping: EarlyStoppingSpec | None) -> int:
-    """The same of a number of epochs with early stopping; None for a run without."""
+    """The estimate for a run of at most `epochs`; `stopping` is None without early stopping."""
     return (
         epochs if stopping is None else min(epochs, stopping.start_from_epoch + _LIKELY_PATIENCES * stopping.patience)
     )
@@ -179,7 +177,7 @@ def _threads(record: JobRecord, batch_size: int) -> int:
 
 
 def _is_small_step(record: JobRecord, batch_size: int) -> bool:
-    """Whether a step is that of a small dense network; a convolution does more work than its parameters tell."""
+    """Whether a step is that of a small dense network. A convolution computes more than its parameter count says."""
     parameters = record.data_task.parameters
     if not isinstance(record.data_spec.model, DenseSpec) or parameters is None:
         return False
@@ -187,5 +185,5 @@ def _is_small_step(record: JobRecord, batch_size: int) -> bool:
 
 
 def _cores() -> int:
-    """Those that this process may use; all of them on a system that does not say."""
+    """Number of CPU cores that this process may use; all cores if the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,6 @@
-"""The compiled programs: as many steps as asked for in one call, over batches that lie on the device.
+"""The fused engine's compiled programs: each call makes any number of steps over batches that are on the device.
 
-The number of steps is an argument, so one compile serves every length, and the length changes no bit of the result.
+The number of steps is an argument, so a program is compiled once for all numbers. The results do not depend on it.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,34 +9,35 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from worker.training.engine.own_code import like, logs_beside_metrics, zeros_like
+from worker.training.engine.own_code import find_log_specs, like, zeros_like
 
 _COUNT = tf.TensorSpec((), tf.int32)
 _FLAG = tf.TensorSpec((), tf.bool)
 
 Tensors = tuple[tf.Tensor, ...]
 Specs = tuple[tf.TensorSpec, ...]
-# From one tensor for each array of the data to what a step of Keras's takes: x, y, and weights.
+# Makes the argument of a Keras step (x, y, sample weights) from one tensor for each array of the data.
 BatchOf = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
-def training_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla: bool, ahead: bool = False) -> Any:
-    """`(block, start, stop, is_first) -> (step, logs)`: train on the batches from `start` until before `stop`.
+def training_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla: bool, prefetch: bool = False) -> Any:
+    """A function `(block, start, stop, is_first) -> (step, logs)` that trains on the batches `start` to `stop - 1`.
 
-    A block's tensors have the shape (batches, rows of a batch, …). The program ends right after a batch that makes the
-    loss not finite, and `step` says how far it came. `logs` are the metrics of the epoch until there, or what a step of
-    the model's own gives for its last batch; the first call of an epoch begins the metrics again. With `ahead` a batch
-    is made while the step before it trains: for a `batch_of` that computes. This changes no bit of the result.
+    A block's tensors have the shape (batches, rows of a batch, …). The call with `is_first`, the first of an epoch,
+    resets the metrics. The call ends early after a batch whose loss is not finite; `step` is the number after the last
+    batch that was trained on. `logs` are the epoch's metrics so far; if the model's own `train_step` returns other
+    logs, they are those of the last batch. With `prefetch`, the next batch is computed during a step, which pays if
+    `batch_of` does much work; the results are the same.
     """
-    own = logs_beside_metrics(model, model.train_step, batch_of, block)
+    own = find_log_specs(model, model.train_step, batch_of, block)
 
     def train(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:
         def batch(step: tf.Tensor) -> Any:
             return batch_of([part[step] for part in batches])
 
         def one_step(step: tf.Tensor, _: tf.Tensor, ready: Any, __: Any) -> Any:
-            following = tf.cond(step + 1 < stop, lambda: batch(step + 1), lambda: ready) if ahead else ()
-            logs = model.train_step(ready if ahead else batch(step))
+            following = tf.cond(step + 1 < stop, lambda: batch(step + 1), lambda: ready) if prefetch else ()
+            logs = model.train_step(ready if prefetch else batch(step))
             is_finite = _is_finite(logs["loss"]) if "loss" in logs else tf.constant(value=True)
             return step + 1, is_finite, following, () if own is None else like(logs, own)
 
@@ -44,7 +45,7 @@ def training_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla
             return tf.logical_and(step < stop, is_finite)
 
         _begin_metrics(model, is_first)
-        first, none = batch(start) if ahead else (), () if own is None else zeros_like(own)
+        first, none = batch(start) if prefetch else (), () if own is None else zeros_like(own)
         step, _, _, logs = tf.while_loop(goes_on, one_step, (start, tf.constant(value=True), first, none))
         return step, model.get_metrics_result() if own is None else logs
 
@@ -52,11 +53,12 @@ def training_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla
 
 
 def validation_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla: bool) -> Any:
-    """`(block, start, stop, is_first) -> (logs, finite)`: add the batches from `start` until before `stop` up.
+    """A function `(block, start, stop, is_first) -> (logs, finite)` that validates on batches `start` to `stop - 1`.
 
-    `finite` has a flag for each trainable variable: whether all of its numbers are finite.
+    The call with `is_first` resets the metrics. `logs` are as in `training_program`, and `finite` is the result of
+    `finite_flags`.
     """
-    own = logs_beside_metrics(model, model.test_step, batch_of, block)
+    own = find_log_specs(model, model.test_step, batch_of, block)
 
     def validate(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:
         def one_step(step: tf.Tensor, _: Any) -> Any:
@@ -72,7 +74,7 @@ def validation_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, x
 
 
 def tail_program(model: keras.Model, step: Any, batch_of: BatchOf) -> Any:
-    """`(tensors) -> logs` for the last partial batch. One step an epoch is not worth a compile by XLA."""
+    """A function `(tensors) -> logs` for the last, partial batch; without XLA, which does not pay here."""
 
     def tail(tensors: Tensors) -> Any:
         logs, metrics = step(batch_of(tensors)), model.get_metrics_result()
@@ -82,17 +84,17 @@ def tail_program(model: keras.Model, step: Any, batch_of: BatchOf) -> Any:
 
 
 def finite_flags(model: keras.Model) -> tf.Tensor:
-    """For each trainable variable, whether all of its numbers are finite: of shape (variables,)."""
+    """For each trainable variable, whether all of its numbers are finite: bool of shape (variables,)."""
     return tf.stack([tf.reduce_all(_is_finite(one)) for one in model.trainable_variables])
 
 
 def _is_finite(number: Any) -> tf.Tensor:
-    """Of each number. TensorFlow has a pass of MLIR for each `tf.math.is_finite` that XLA compiles: 6 milliseconds."""
+    """Whether each number is finite. Each `tf.math.is_finite` would add 6 milliseconds to the compilation by XLA."""
     return tf.equal(number - number, 0)
 
 
 def _begin_metrics(model: keras.Model, is_first: tf.Tensor) -> None:
-    """What Keras's `fit` does by an assignment for each metric's variable from Python."""
+    """Reset the metrics if `is_first`, inside the program: Keras's `fit` assigns each variable from Python."""
 
     def begin() -> tf.Tensor:
         model.reset_metrics()

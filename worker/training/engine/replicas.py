@@ -1,10 +1,11 @@
-"""One training on several devices: each holds the model and trains on its share of every batch; gradients add up.
+"""Data-parallel training on several devices: each trains a copy of the model on its share of every batch.
 
-`tf.distribute.MirroredStrategy` mirrors the variables. Keras would divide a batch so that a last one leaves a device
-without rows, average the devices' losses whatever their shares, and clip each device's gradient by itself. Here a row
-counts the same on every device, gradients are clipped after they were added up, and each metric counts each row once.
+`tf.distribute.MirroredStrategy` mirrors the variables, and gradients are summed. Keras alone would leave a device
+without rows in a small last batch, average the losses of shares of different sizes, and clip the gradient of each
+device. Here each row has the same weight on every device, the sum of the gradients is clipped, and each metric counts
+each row once.
 
-Only batch normalization differs from one device: it normalizes by the rows of its own share.
+Batch normalization alone differs from a run on one device: each device normalizes by the rows of its own share.
 """
 
 import logging
@@ -24,12 +25,12 @@ from worker.training.data.rows import Part
 from worker.training.engine.blocks import Order
 from worker.training.errors import TooFewDevices
 
-# The order of the rows and how each is changed, for each time that they are all read.
+# For each pass over the rows: their order, and the augmentation of each row.
 Orders = Callable[[], Iterator[tuple[Order, Changes]]]
 
 
 def model_scope(plan: EnginePlan) -> AbstractContextManager[Any]:
-    """Where the model of the plan is made: its variables are on each of its devices. Raises TooFewDevices."""
+    """The context in which to build the plan's model, with its variables on each device. Raises TooFewDevices."""
     if plan.devices == 1:
         return nullcontext()
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
@@ -39,7 +40,7 @@ def model_scope(plan: EnginePlan) -> AbstractContextManager[Any]:
             f"the job trains on {plan.devices} devices, and this worker's slot has {found} ({kind}); "
             f"it needs a worker with FITSTOP_SLOT_DEVICES={plan.devices} or more"
         )
-    # It logs a line for each variable.
+    # The strategy logs a line for each variable.
     tf.get_logger().setLevel(logging.WARNING)
     names = [f"{kind}:{number}" for number in range(plan.devices)]
     scope: AbstractContextManager[Any] = tf.distribute.MirroredStrategy(names).scope()
@@ -47,11 +48,11 @@ def model_scope(plan: EnginePlan) -> AbstractContextManager[Any]:
 
 
 def train_in_shares(model: keras.Model) -> None:
-    """Have the model's steps take what `batches_in_shares` gives. A test pins Keras's private names that are used."""
+    """Make the model's steps take the elements of `batches_in_shares`. A test pins the private names of Keras."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    # The gradients are added up before the optimizer clips them.
+    # The gradients are summed in the step, before the optimizer clips them.
     optimizer._all_reduce_sum_gradients = list
-    # Keras would take a batch to build variables, which exist already.
+    # Keras would read a batch to build the variables, which exist already.
     model._maybe_symbolic_build = lambda *_, **__: None
     model.train_step = partial(_train_step, model)
     model.test_step = partial(_test_step, model)
@@ -61,10 +62,10 @@ def train_in_shares(model: keras.Model) -> None:
 def batches_in_shares(
     model: keras.Model, part: Part, orders: Orders, batch_size: int
 ) -> tf.distribute.DistributedDataset:
-    """The batches of all orders in turn, each divided among the devices of the model.
+    """The batches of all passes, one after the other, each divided among the devices of the model.
 
-    An element on a device is (a batch as Keras's steps take it, its number of rows, the rows of the whole batch). Where
-    the whole batch has fewer rows than devices, a device without one computes on a row that counts for nothing.
+    An element on a device is (the device's part of the batch, its number of rows, the number of rows of the whole
+    batch). If the batch has fewer rows than there are devices, a device without a row computes on one with weight 0.
     """
     strategy = model.distribute_strategy
     shares = partial(_shares, part, orders, batch_size, strategy.num_replicas_in_sync)
@@ -90,7 +91,7 @@ def _shares(part: Part, orders: Orders, batch_size: int, devices: int) -> Iterat
 
 @dataclass(frozen=True)
 class _Share:
-    """What one device computes of a batch: a batch of its own, its number of rows that count, those of the whole."""
+    """One device's part of a batch. `rows`: how many of its rows count; `of_rows`: rows of the whole batch."""
 
     x: Any
     y: Any
@@ -106,12 +107,12 @@ class _Share:
 
 
 def _train_step(model: keras.Model, data: tuple[Any, tf.Tensor, tf.Tensor]) -> Any:
-    """Keras's own step, by the rows of the share."""
+    """Keras's training step, with the loss weighted by the number of rows of the share."""
     share, devices = _Share.of(data), tf.distribute.get_replica_context()
     with tf.GradientTape() as tape:
         y_pred = model(share.x, training=True)
         loss = _loss(model, share, y_pred, training=True)
-        # Keras has divided the loss by the number of devices, so these shares of it add up to the batch's.
+        # Keras has divided the loss by the number of devices; weighted so, the devices' losses sum to the batch's.
         scaled = model.optimizer.scale_loss(loss * share.rows * devices.num_replicas_in_sync / share.of_rows)
     weights = model.trainable_weights
     gradients = tape.gradient(scaled, weights)
@@ -130,7 +131,7 @@ def _test_step(model: keras.Model, data: tuple[Any, tf.Tensor, tf.Tensor]) -> An
 
 
 def _loss(model: keras.Model, share: _Share, y_pred: Any, *, training: bool) -> tf.Tensor:
-    """The share's mean loss, divided by the number of devices as Keras does; its rows count for the logs."""
+    """The share's mean loss, divided by the number of devices as in Keras. The logged loss is weighted by rows."""
     loss = model._compute_loss(
         x=share.x, y=share.y, y_pred=y_pred, sample_weight=share.sample_weight, training=training
     )
@@ -140,7 +141,7 @@ def _loss(model: keras.Model, share: _Share, y_pred: Any, *, training: bool) -> 
 
 
 def _metrics(model: keras.Model, share: _Share, y_pred: Any) -> Any:
-    """The metrics so far, of the rows that count alone."""
+    """Update the metrics with the rows that count, and return their values so far."""
     counted = tf.cast(share.rows, tf.int32)
     y, y_pred = keras.tree.map_structure(lambda one: one[:counted], (share.y, y_pred))
     weight = None if share.sample_weight is None else share.sample_weight[:counted]

@@ -1,4 +1,4 @@
-"""The stock engine: Keras's own training function over a dataset of batches, one Python call for each batch."""
+"""The stock engine: Keras's own training function on a `tf.data` dataset, with one Python call for each batch."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,7 +21,7 @@ from worker.training.resume.point import Place
 
 
 class StockEngine:
-    """Keras's `fit` on a dataset that draws each epoch's order as the fused engine does."""
+    """Runs Keras's `fit` on a dataset with the same batches, in the same order, as those of the fused engine."""
 
     def __init__(
         self, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan, device_bytes: int
@@ -33,6 +33,7 @@ class StockEngine:
         self._device_bytes = device_bytes
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
+        """Train from the run's position until a callback stops it or `epochs` (from 1) have finished."""
         place = callbacks.resume.place
         rows = len(self._data.train)
         batch_size = min(self._settings.batch_size, rows)
@@ -41,7 +42,7 @@ class StockEngine:
         if self._plan.devices > 1:
             train_in_shares(self._model)
         self._model.make_train_function(force=True)
-        self._model.train_function = without_done_batches(self._model, place)
+        self._model.train_function = skip_done_batches(self._model, place)
         self._model.fit(
             self._training_batches(partial(self._orders, place, batch_size), batch_size),
             steps_per_epoch=ceil(rows / batch_size),
@@ -56,12 +57,12 @@ class StockEngine:
 
     def _validation(self) -> Any:
         part, batch_size = self._data.validation, self._plan.validation_batch
-        as_it_lies = np.arange(len(part), dtype="i4"), part.draw(0, 0)
-        # Keras warns at the end of a dataset whose length it does not know.
+        stored_order = np.arange(len(part), dtype="i4"), part.draw(0, 0)
+        # Keras warns at the end of a dataset of unknown length, so the length is asserted, or the dataset repeats.
         if self._plan.devices > 1:
-            return batches_in_shares(self._model, part, lambda: repeat(as_it_lies), batch_size)
+            return batches_in_shares(self._model, part, lambda: repeat(stored_order), batch_size)
         counted = tf.data.experimental.assert_cardinality(self._validation_steps)
-        return _batches(part, lambda: iter([as_it_lies]), batch_size, self._device_bytes).apply(counted)
+        return _batches(part, lambda: iter([stored_order]), batch_size, self._device_bytes).apply(counted)
 
     @property
     def _validation_steps(self) -> int:
@@ -73,7 +74,7 @@ class StockEngine:
         return _batches(self._data.train, orders, batch_size, self._device_bytes)
 
     def _orders(self, place: Place, batch_size: int) -> Iterator[tuple[Order, Changes]]:
-        """The rows of each epoch from `place` on in its order, and how all rows are changed."""
+        """Yield for each epoch from `place` on its remaining rows in order, and the augmentation of all rows."""
         train, seed = self._data.train, self._settings.seed
         for epoch in range(place.epoch, self._settings.epochs):
             done = place.step * batch_size if epoch == place.epoch else 0
@@ -82,7 +83,7 @@ class StockEngine:
 
 
 def _batches(part: Part, orders: Orders, batch_size: int, device_bytes: int) -> Any:
-    """The batches of all orders in turn: gathered from tensors where the part fits `device_bytes`, else from files."""
+    """The batches of all passes: gathered from tensors if the part fits into `device_bytes`, else from files."""
     if part.nbytes > device_bytes:
         return _batches_from_disk(on_disk(part), orders, batch_size)
     tensors = tuple(tf.constant(array) for array in part.take(slice(None)))
@@ -125,7 +126,7 @@ def _batches_from_disk(part: Part, orders: Orders, batch_size: int) -> Any:
 
 
 class EachBatch(keras.callbacks.Callback):
-    """Tells the run's callbacks of each batch, as the fused engine does after each of its calls."""
+    """Calls the run's callbacks after each batch, as the fused engine does after each of its calls."""
 
     def __init__(self, callbacks: Callbacks) -> None:
         super().__init__()
@@ -138,8 +139,8 @@ class EachBatch(keras.callbacks.Callback):
         self._callbacks.validated(batch + 1)
 
 
-def without_done_batches(model: keras.Model, place: Place) -> Callable[[Any], Any]:
-    """Keras's training function, which does nothing for the first calls: those batches of the epoch are done."""
+def skip_done_batches(model: keras.Model, place: Place) -> Callable[[Any], Any]:
+    """Keras's training function, without effect for the batches of the epoch that are done at `place`."""
     train_on = model.train_function
     done = place.step
 

@@ -1,11 +1,12 @@
-"""How good the best model is: predicted, measured and written once, after the last epoch.
+"""Evaluates the best model once, after the last epoch.
 
     outputs.py   the model's outputs for the rows of one part
     classes.py   a classification: confusion matrix, classes, ROC curve, calibration
     numbers.py   a regression: residuals
     mistakes.py  the worst predictions
 
-It is bounded in time and size, heeds cancel, drain and budget between two batches, and fails no job.
+Time and size are limited. Between two batches it checks for requests to stop and the budget. If it fails, the job does
+not fail.
 """
 
 import logging
@@ -36,15 +37,15 @@ log = logging.getLogger(__name__)
 
 
 class NotMeasurable(Exception):
-    """A model, or data, that nobody measures; why."""
+    """Raised for a model or data that cannot be evaluated, with the reason."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, the rows that it is measured on, and what its `outputs` numbers for a row mean.
+    """A model, the rows to evaluate it on, and what its outputs mean.
 
-    `classes` are those of a classification; None for a regression, and for the two that are called negative and
-    positive.
+    `outputs`: how many numbers it predicts for a row. `classes`: the class names by number; None for a regression, and
+    if the two classes are called negative and positive.
     """
 
     model: keras.Model
@@ -58,10 +59,10 @@ class Subject:
 
 
 def evaluate_best(run: RunContext, model: keras.Model, data: Data, batch_size: int, callbacks: Callbacks) -> None:
-    """Leave `evaluation.json` in the attempt's folder. The model has the weights of the best checkpoint afterwards.
+    """Write `evaluation.json` to the attempt's folder. Afterwards the model has the weights of the best checkpoint.
 
-    What goes wrong here is an event: the job is trained all the same. Raises TrainingStopped where somebody wants the
-    run to stop, and Superseded.
+    An error becomes an event, because the job has been trained. Raises TrainingStopped and Superseded if a stop is
+    requested, except when the budget is used up, which is also an event.
     """
     manifest = callbacks.parts.checkpoints.manifest if callbacks.parts.checkpoints else None
     best = manifest.find(manifest.best) if manifest and manifest.best else None
@@ -78,7 +79,7 @@ def evaluate_best(run: RunContext, model: keras.Model, data: Data, batch_size: i
             from_logits=bool(run.record.data_spec.hyperparameters.chosen_loss.from_logits),
         )
 
-    evaluate(run, subject, best, callbacks.narrator.last_epoch, _between_batches(callbacks))
+    evaluate(run, subject, best, callbacks.epoch_reporter.last_epoch, _between_batches(callbacks))
 
 
 def evaluate(
@@ -86,15 +87,15 @@ def evaluate(
     find_subject: Callable[[], Subject],
     best: Checkpoint | None,
     last_epoch: int,
-    go_on: Callable[[], None],
+    keep_alive: Callable[[], None],
 ) -> None:
-    """The same of any model; without a checkpoint `best` with the weights of `last_epoch`, which it has.
+    """`evaluate_best` for any model. Without a checkpoint `best`, the model has the weights of `last_epoch` already.
 
-    `find_subject` may raise NotMeasurable. `go_on` is called between two batches and stops it by raising.
+    `find_subject` may raise NotMeasurable. `keep_alive` is called between two batches, and may raise to stop.
     """
     try:
-        run.go_on()
-        evaluation = _compute(run, find_subject, best, last_epoch, go_on)
+        run.keep_alive()
+        evaluation = _compute(run, find_subject, best, last_epoch, keep_alive)
         replace_file(run.attempt.evaluation_file, encode(evaluation.model_dump(mode="json")))
         run.events.write([_event(evaluation)])
     except BudgetUsedUp:
@@ -104,7 +105,7 @@ def evaluate(
     except (TrainingStopped, Superseded):
         raise
     except Exception as error:
-        # The edge of the evaluation: what is not foreseen is recorded, with its trace in output.log.
+        # The edge of the evaluation: an unexpected error becomes an event, with its traceback in output.log.
         log.exception("the best model could not be evaluated")
         report_missing(run, first_line(error))
 
@@ -114,14 +115,14 @@ def _compute(
     find_subject: Callable[[], Subject],
     best: Checkpoint | None,
     last_epoch: int,
-    go_on: Callable[[], None],
+    keep_alive: Callable[[], None],
 ) -> Evaluation:
     began = time.monotonic()
     subject = find_subject()
     if best is not None:
-        _load(run, subject.model, best, go_on)
-    validation = measure_subject(subject, subject.validation, go_on)
-    test = measure_subject(subject, subject.test, go_on) if subject.test is not None else None
+        _load(run, subject.model, best, keep_alive)
+    validation = measure_subject(subject, subject.validation, keep_alive)
+    test = measure_subject(subject, subject.test, keep_alive) if subject.test is not None else None
     return Evaluation(
         computed_at=utc_now(),
         seconds=round(time.monotonic() - began, 3),
@@ -134,28 +135,28 @@ def _compute(
 
 
 def _between_batches(callbacks: Callbacks) -> Callable[[], None]:
-    """What is done between two batches of a validation: a pulse, and a look at what may stop the run."""
+    """A function to call between two batches: it sends a pulse, and checks what may stop the run."""
     steps = count(1)
     return lambda: callbacks.validated(next(steps))
 
 
-def _load(run: RunContext, model: keras.Model, best: Checkpoint, go_on: Callable[[], None]) -> None:
+def _load(run: RunContext, model: keras.Model, best: Checkpoint, keep_alive: Callable[[], None]) -> None:
     path = run.attempt.checkpoints / best.name
-    if sha256_of(path, go_on) != best.sha256:
+    if sha256_of(path, keep_alive) != best.sha256:
         raise ValueError(f"{best.name} does not match its hash")
     model.load_weights(path)
 
 
-def measure_subject(subject: Subject, part: Part, go_on: Callable[[], None]) -> PartResult:
-    """Have the model predict the rows of a part, and compare. Raises what `go_on` raises, and ValueError."""
-    predicted = predict(subject.model, subject.outputs, part, subject.batch_size, go_on)
+def measure_subject(subject: Subject, part: Part, keep_alive: Callable[[], None]) -> PartResult:
+    """Predict the rows of a part, and compare with its targets. Raises what `keep_alive` raises, and ValueError."""
+    predicted = predict(subject.model, subject.outputs, part, subject.batch_size, keep_alive)
     if subject.task == "regression":
         return measure_numbers(part, predicted)
     return measure_classes(part, predicted, subject.classes, from_logits=subject.from_logits)
 
 
 def report_missing(run: RunContext, because: str, level: Level = "warning") -> None:
-    """Write the event that says why there is no evaluation."""
+    """Write the event that reports why there is no evaluation."""
     run.events.write([Event("evaluation", f"the best model was not evaluated: {because}", {}, level)])
 
 

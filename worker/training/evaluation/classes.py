@@ -1,4 +1,4 @@
-"""A classification, measured by scikit-learn: confusion matrix, classes, ROC curve, calibration, worst mistakes."""
+"""Evaluates a classification with scikit-learn: confusion matrix, classes, ROC curve, calibration, worst mistakes."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ Probabilities = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Judged:
-    """For each row the number of its class, the predicted one, the probability of each, and the cross-entropy."""
+    """For each row: `true` and predicted (`chosen`) class number, probability of each class, cross-entropy."""
 
     names: tuple[Any, ...]
     true: Numbers
@@ -39,7 +39,7 @@ class _Judged:
 def measure_classes(
     part: Part, predicted: Predicted, classes: Sequence[Any] | None, *, from_logits: bool
 ) -> PartResult:
-    """Measure the predictions of classes. Without `classes` the two are "negative" and "positive"."""
+    """Compare the predicted classes with the targets. Without `classes` there are two, negative and positive."""
     names = tuple(classes) if classes is not None else ("negative", "positive")
     true = class_numbers(part.targets[part.numbers_of(predicted.rows)])
     shares = probabilities(predicted.outputs, from_logits=from_logits)
@@ -63,12 +63,12 @@ def measure_classes(
 
 
 def class_numbers(targets: npt.NDArray[Any]) -> Numbers:
-    """The class of each row, from one column of numbers or from one column for each class."""
+    """The class number of each row, from targets with one column of numbers or one column for each class."""
     return targets.ravel().astype(np.int64) if targets.shape[1] == 1 else targets.argmax(axis=1)
 
 
 def probabilities(outputs: npt.NDArray[np.float32], *, from_logits: bool) -> Probabilities:
-    """For each row the probability of each class, of shape (rows, classes), from one output or one for each class."""
+    """The probability of each class, float64 of shape (rows, classes), from one output or one for each class."""
     numbers = outputs.astype(np.float64)
     if outputs.shape[1] > 1:
         return np.asarray(tf.nn.softmax(numbers) if from_logits else numbers)
@@ -77,7 +77,7 @@ def probabilities(outputs: npt.NDArray[np.float32], *, from_logits: bool) -> Pro
 
 
 def chosen_classes(shares: Probabilities) -> Numbers:
-    """The class of each row, as Keras's metrics choose it: of two the positive one above 0.5, else the likeliest."""
+    """The predicted class number of each row, as in Keras's metrics: of two, positive above 0.5; else the likeliest."""
     return (shares[:, 1] > 0.5).astype(np.int64) if shares.shape[1] == 2 else shares.argmax(axis=1)
 
 
@@ -129,7 +129,7 @@ def _most_confused(matrix: Numbers) -> tuple[Confusion, ...]:
 
 
 def _roc(true: Numbers, positive: Probabilities) -> Roc | None:
-    """The curve, thinned; None where one class has no row."""
+    """The ROC curve with at most 200 points; None if a class has no row."""
     if len(np.unique(true)) < 2:
         return None
     false_rate, true_rate, _ = roc_curve(true, positive)
@@ -142,7 +142,7 @@ def _roc(true: Numbers, positive: Probabilities) -> Roc | None:
 
 
 def _calibration(true: Numbers, positive: Probabilities) -> tuple[CalibrationBin, ...] | None:
-    """Bins of equal width, as scikit-learn's `calibration_curve`, which leaves the number of rows out."""
+    """Bins of equal width. scikit-learn's `calibration_curve` would leave out their numbers of rows."""
     if positive.min() < 0 or positive.max() > 1:
         return None
     bins = np.searchsorted(np.linspace(0, 1, _BINS + 1)[1:-1], positive)

@@ -1,4 +1,4 @@
-"""The worst predictions: which rows of the dataset they are, and their pictures."""
+"""The worst predictions: their row numbers in the dataset, and thumbnails."""
 
 import io
 from base64 import b64encode
@@ -15,13 +15,13 @@ _SIDE = 96
 
 
 def dataset_rows(part: Part, rows: npt.NDArray[np.int64]) -> list[int]:
-    """The numbers that rows of the part have in the dataset, from 0."""
+    """The row numbers in the dataset (from 0) of these rows of the part."""
     numbers = part.numbers_of(rows) if part.dataset_rows is None else part.dataset_rows[rows]
     return [int(number) for number in numbers]
 
 
 def thumbnails(part: Part, rows: npt.NDArray[np.int64]) -> list[str | None]:
-    """A small picture of each row as a data URI; None where the only input is no image."""
+    """A thumbnail of each row as a data URI; None unless the only input is images."""
     inputs = list(part.inputs.values())
     is_images = (
         len(inputs) == 1 and inputs[0].dtype == np.uint8 and inputs[0].ndim == 4 and inputs[0].shape[3] in {1, 3}

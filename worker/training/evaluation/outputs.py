@@ -1,4 +1,4 @@
-"""The outputs of a model for the rows of one part: all of them, or a random sample where they are many or slow."""
+"""Predicts the rows of one part: all of them, or a random sample if there are many or they take long."""
 
 import time
 from collections.abc import Callable
@@ -16,23 +16,23 @@ from worker.training.data.rows import Part
 
 MOST_SECONDS = 120.0
 MOST_ROWS = 1_000_000
-# Outputs of all rows that are held at once: 200 MB.
+# Maximum of output numbers in memory: 200 MB.
 _MOST_NUMBERS = 50_000_000
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """`outputs` of shape (rows, outputs), float32, for the rows of the part with the numbers `rows`, in their order."""
+    """`outputs`, float32 of shape (rows, outputs), for the rows of the part with the numbers `rows`, in order."""
 
     rows: npt.NDArray[np.int64]
     outputs: npt.NDArray[np.float32]
 
 
-def predict(model: keras.Model, outputs: int, part: Part, batch_size: int, go_on: Callable[[], None]) -> Predicted:
-    """Predict batch after batch, for MOST_SECONDS at most. `outputs` is the number of the model's outputs for a row.
+def predict(model: keras.Model, outputs: int, part: Part, batch_size: int, keep_alive: Callable[[], None]) -> Predicted:
+    """Predict batch after batch, for a maximum of MOST_SECONDS and MOST_ROWS. `outputs`: numbers predicted for a row.
 
-    `go_on` is called between two batches and stops it by raising. A sample consists of whole batches in a random
-    order, which is always the same. Raises ValueError for outputs that are not finite.
+    `keep_alive` is called between two batches, and may raise to stop. A sample consists of whole batches in a random
+    order, which is always the same. Raises ValueError if an output is not finite.
     """
     most_batches = max(1, min(MOST_ROWS, _MOST_NUMBERS // outputs) // batch_size)
     order = np.random.default_rng(0).permutation(ceil(len(part) / batch_size))[:most_batches]
@@ -42,7 +42,7 @@ def predict(model: keras.Model, outputs: int, part: Part, batch_size: int, go_on
     found: dict[int, npt.NDArray[np.float32]] = {}
     began = time.monotonic()
     for number in order.tolist():
-        go_on()
+        keep_alive()
         found[number] = _predict_batch(step, part, number * batch_size, batch_size)
         if time.monotonic() - began > MOST_SECONDS:
             break

@@ -1,4 +1,4 @@
-"""A network of `keras.applications`, and a new output layer."""
+"""Builds a network of `keras.applications` with a new output layer."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import keras
 from shared.spec import ApplicationSpec
 from worker.training.data.rows import Data
 
-# Pixels of 0 to 255 as each network expects them. The others scale their input themselves.
+# How to scale pixels of 0 to 255 for each network. Networks that are not named here scale their input themselves.
 _TO_ONE: dict[str, Any] = {"scale": 1 / 127.5, "offset": -1.0}
 _SCALED_TO_ONE = {"MobileNetV2", "Xception"}
 # Means and variances of ImageNet's colours: torch's for DenseNet, and for ResNet those of Caffe, as blue, green, red.
@@ -30,7 +30,7 @@ def build_application(spec: ApplicationSpec, data: Data, output: keras.layers.La
 
 
 def _freeze(network: keras.Model, spec: ApplicationSpec) -> None:
-    """Keep the layers as they are that are not to be trained, with the moving averages of their batch normalization."""
+    """Freeze the layers that are not trained, with the moving averages of their batch normalization."""
     if spec.trainable == "head":
         network.trainable = False
     elif spec.trainable != "all":

@@ -1,4 +1,4 @@
-"""The compiled model of a job, whatever its kind."""
+"""Builds and compiles the model of a job, whatever its kind."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from worker.training.data.rows import Data
 from worker.training.models.application import build_application
 from worker.training.models.cnn import build_cnn
 from worker.training.models.dense import build_dense
-from worker.training.models.earlier_job import build_earlier
+from worker.training.models.earlier_job import build_earlier_model
 from worker.training.models.keras_json import build_keras
 
 _OPTIMIZERS = {
@@ -48,10 +48,10 @@ _METRICS = {
 
 
 def build_model(record: JobRecord, data: Data, earlier: EarlierModel | None = None) -> keras.Model:
-    """The compiled model, its first weights drawn from the spec's seed, or those of the model that it starts from.
+    """Build and compile the model. Its initial weights are drawn with the spec's seed, or are those of `earlier`.
 
-    Sets Python's, numpy's and Keras's seed, and Keras's dtype policy. Raises BadData where a model of one's own cannot
-    be built.
+    Sets the seed of Python, numpy and Keras, and Keras's dtype policy. Raises BadData if a Keras model or an earlier
+    job's model cannot be built or does not fit the data.
     """
     spec = record.data_spec.hyperparameters
     keras.utils.set_random_seed(spec.seed)
@@ -62,7 +62,7 @@ def build_model(record: JobRecord, data: Data, earlier: EarlierModel | None = No
         optimizer=_optimizer(spec),
         loss=_loss(spec),
         metrics=[_metric(name, record.data_task.kind, is_one_hot=is_one_hot) for name in spec.chosen_metrics],
-        # The engine compiles; a saved model stays a plain one.
+        # The engine decides about XLA. A saved model is compiled without it.
         jit_compile=False,
     )
     if data.train.is_mixed and record.data_task.kind == "binary":
@@ -74,12 +74,12 @@ def _build(record: JobRecord, data: Data, earlier: EarlierModel | None) -> keras
     spec = record.data_spec.model
     if isinstance(spec, EarlierJobSpec):
         assert earlier is not None, "found before the data was loaded"
-        return build_earlier(spec, record, data, earlier, partial(_output, record.data_task.kind, data))
+        return build_earlier_model(spec, record, data, earlier, partial(_output, record.data_task.kind, data))
     if isinstance(spec, KerasSpec):
         return build_keras(spec, data)
     if isinstance(spec, DenseSpec):
         model = build_dense(spec, data)
-        # Made last, as in every version: a layer draws its seed when it is made, so the first weights stay the same.
+        # Created last, as in all versions: a layer draws its seed when it is created, and decides the initial weights.
         model.add(_output(record.data_task.kind, data))
         return model
     output = _output(record.data_task.kind, data)
@@ -89,9 +89,9 @@ def _build(record: JobRecord, data: Data, earlier: EarlierModel | None) -> keras
 
 
 def _count_larger_share(model: keras.Model) -> None:
-    """Have metrics count a mixed image as of the class with the larger share, as those of several classes do.
+    """Make binary metrics count an image of mixup as the class with the larger share, as multi-class metrics do.
 
-    Keras compares a share of a class with 0 and 1, so no prediction would ever be right.
+    Keras would compare the share, such as 0.7, with 0 and 1, so no prediction would be correct.
     """
     compute_metrics = model.compute_metrics
 
@@ -101,8 +101,8 @@ def _count_larger_share(model: keras.Model) -> None:
     model.compute_metrics = rounded
 
 
-def describe(model: keras.Model, record: JobRecord) -> Event:
-    """The event that says what is trained, for every model but that of an earlier job."""
+def describe_model(model: keras.Model, record: JobRecord) -> Event:
+    """The event that reports which model is trained, for all kinds except the model of an earlier job."""
     parameters, kind = model.count_params(), record.data_spec.model.kind
     facts = {"kind": kind, "parameters": parameters}
     if kind == "dense":
@@ -114,7 +114,7 @@ def describe(model: keras.Model, record: JobRecord) -> Event:
 
 
 def _output(task: TaskKind, data: Data, name: str | None = None) -> keras.layers.Layer:
-    """The last layer, in float32 also where the others compute with fewer bits: the loss needs them."""
+    """The output layer. Always float32, which the loss needs, even with mixed precision."""
     if task == "binary":
         return keras.layers.Dense(1, activation="sigmoid", dtype="float32", name=name)
     if task == "multiclass":
@@ -128,7 +128,7 @@ def _optimizer(spec: Hyperparameters) -> keras.optimizers.Optimizer:
 
 
 def _loss(spec: Hyperparameters) -> keras.losses.Loss | str:
-    """By its name alone where it has no arguments, as a model file of one's own would have it."""
+    """The loss; its name if it has no arguments, as in a model that a user compiles with a name."""
     chosen = spec.chosen_loss
     return _LOSSES[chosen.name](**chosen.arguments) if chosen.arguments else chosen.name
 

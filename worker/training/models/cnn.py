@@ -1,4 +1,4 @@
-"""A convolutional network."""
+"""Builds a convolutional network."""
 
 import keras
 
@@ -7,7 +7,7 @@ from worker.training.data.rows import Data
 
 _POOLING = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
 _BRIGHTEST = 255.0
-# With Keras's 0.99 the moving averages need hundreds of steps, and until then validation tells nothing.
+# With Keras's default of 0.99 the moving averages, and so the validation, are useless for hundreds of steps.
 _MOMENTUM = 0.9
 
 

@@ -1,4 +1,4 @@
-"""A dense network."""
+"""Builds a dense network."""
 
 import keras
 
@@ -7,7 +7,7 @@ from worker.training.data.rows import Data
 
 
 def build_dense(spec: DenseSpec, data: Data) -> keras.Sequential:
-    """The layers of the spec, each with what follows it, without the output layer."""
+    """The layers of the spec with their batch normalization and dropout, without the output layer."""
     model = keras.Sequential([keras.Input((data.features,))], name="dense")
     for units in spec.layers:
         model.add(keras.layers.Dense(units, activation=spec.activation))

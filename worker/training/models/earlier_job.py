@@ -1,4 +1,4 @@
-"""The best model of an earlier job, with a new head where the target differs, and some of its layers frozen."""
+"""Builds the best model of an earlier job for fine-tuning: a new head if the target differs, frozen layers."""
 
 import tempfile
 import zipfile
@@ -29,14 +29,16 @@ _WEIGHTS = "model.weights.h5"
 _PIECE_BYTES = 1024**2
 
 
-def find_earlier(job: JobFolder, record: JobRecord, go_on: Callable[[], None] = do_nothing) -> EarlierModel | None:
-    """The model that the job starts from, whole and unchanged; None where it starts from none.
+def find_earlier_model(
+    job: JobFolder, record: JobRecord, keep_alive: Callable[[], None] = do_nothing
+) -> EarlierModel | None:
+    """The earlier job's model that the job starts from, checked against its hash; None if it does not start from one.
 
-    `go_on`: see `sha256_of`. Raises DataMissing, DataChanged, BadData.
+    `keep_alive`: see `sha256_of`. Raises DataMissing, DataChanged, BadData.
     """
     try:
         earlier = find_kept(job, record)
-        if earlier is not None and sha256_of(earlier.file, go_on) != earlier.ancestor.sha256:
+        if earlier is not None and sha256_of(earlier.file, keep_alive) != earlier.ancestor.sha256:
             raise DataChanged(
                 "the model that the job starts from has changed since the job was posted; post the job again"
             )
@@ -49,12 +51,12 @@ def find_earlier(job: JobFolder, record: JobRecord, go_on: Callable[[], None] = 
         raise BadData(f"the model that the job starts from cannot be used: {error}") from error
 
 
-def build_earlier(
+def build_earlier_model(
     spec: EarlierJobSpec, record: JobRecord, data: Data, earlier: EarlierModel, make_head: Callable[[str], Any]
 ) -> keras.Model:
-    """The earlier model with its weights; `make_head` makes the output layer with that name where a new one is needed.
+    """The earlier model with its weights, and a new head if the target differs: `make_head(name)` creates that layer.
 
-    Raises BadData where the model does not fit the data, by the code that judged it at the post.
+    Raises BadData if the model does not fit the data, by the same code that checked it when the job was posted.
     """
     target = target_of(record, data)
     misfits = model_misfits(earlier, record.data_spec, target, data.shapes)
@@ -71,8 +73,8 @@ def build_earlier(
     return model
 
 
-def describe_earlier(model: keras.Model, record: JobRecord, data: Data, earlier: EarlierModel) -> Event:
-    """The event that says what is trained: how much of which model, and with which head."""
+def describe_earlier_model(model: keras.Model, record: JobRecord, data: Data, earlier: EarlierModel) -> Event:
+    """The event that reports which model is trained, how many of its parameters, and with which head."""
     parameters = model.count_params()
     trained = sum(int(np.prod(one.shape)) for one in model.trainable_weights)
     is_kept = keeps_head(earlier, record.data_spec.dataset, target_of(record, data))
@@ -83,16 +85,16 @@ def describe_earlier(model: keras.Model, record: JobRecord, data: Data, earlier:
 
 
 def target_of(record: JobRecord, data: Data) -> Target:
-    """What the model is to predict, as the data has it."""
+    """What the model must predict for this data."""
     columns = data.train.targets.shape[1]
     outputs = len(record.data_task.classes or ()) or columns if record.data_task.kind == "multiclass" else columns
     return Target(record.data_task.kind, record.data_task.classes, outputs)
 
 
 def _with_precision(earlier: EarlierModel, record: JobRecord) -> dict[str, Any]:
-    """The configuration, computed with the new job's precision where it was computed with the earlier one's.
+    """The configuration, with the new job's precision for each layer that has the earlier job's.
 
-    The head keeps its own: the loss needs all bits.
+    The head keeps its precision, since the loss needs float32.
     """
     before, now = earlier.record.data_spec.hyperparameters.precision, record.data_spec.hyperparameters.precision
     config = deepcopy(earlier.config)
@@ -107,7 +109,7 @@ def _with_precision(earlier: EarlierModel, record: JobRecord) -> dict[str, Any]:
 
 
 def _layers(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every layer of the model, and of the models in it."""
+    """Yield every layer of the configuration, also of nested models."""
     for layer in config["config"]["layers"]:
         yield layer
         if "layers" in layer["config"]:
@@ -115,7 +117,7 @@ def _layers(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _take_weights(model: keras.Model, earlier: EarlierModel) -> None:
-    """The arrays of the file, by their names; nothing else of it is loaded."""
+    """Load the weights from the file, by the names of the arrays. Nothing else in it is loaded."""
     with at_path(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as unpacked:
         with zipfile.ZipFile(earlier.file) as archive, archive.open(_WEIGHTS) as packed:
             while piece := packed.read(_PIECE_BYTES):
@@ -126,7 +128,7 @@ def _take_weights(model: keras.Model, earlier: EarlierModel) -> None:
 
 
 def _with_new_head(model: keras.Model, head: Head, make_head: Callable[[str], Any]) -> tuple[keras.Model, Head]:
-    """The model up to its head, and a new one. All that was after the old head is left out."""
+    """The model with a new head in place of the old one and everything after that; and the new head."""
     inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     before = model.get_layer(head.layer)
     taken = {layer.name for layer in model.layers} - {before.name}
@@ -136,8 +138,8 @@ def _with_new_head(model: keras.Model, head: Head, make_head: Callable[[str], An
 
 
 def _freeze(model: keras.Model, head: Head | str, spec: EarlierJobSpec) -> None:
-    """Keep the layers as they are that are not to be trained, with the moving averages of their batch normalization."""
-    # One by one: of a model from a configuration the setter does not reach every layer.
+    """Freeze the layers that are not trained, with the moving averages of their batch normalization."""
+    # One by one: the setter of a model from a configuration does not reach every layer.
     for layer in model._flatten_layers():
         layer.trainable = True
     before = layers_before(model, head)
@@ -148,10 +150,10 @@ def _freeze(model: keras.Model, head: Head | str, spec: EarlierJobSpec) -> None:
 
 
 def layers_before(model: keras.Model, head: Head | str) -> list[keras.layers.Layer]:
-    """The layers before the head, those of models in the model one by one.
+    """The layers before the head, with the layers of nested models one by one.
 
-    Those without weights right before the head are left out: a network of `keras.applications` ends with its own last
-    layer, and not with the pooling after it. A model without a known head has its last layer with weights as head.
+    Layers without weights directly before the head, such as pooling, are left out: the last layer of a network of
+    `keras.applications` is the last one. If the head is unknown, it is the last layer with weights.
     """
     layers = list(model.layers)
     last = [number for number, layer in enumerate(layers) if layer.weights]

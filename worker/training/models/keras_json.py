@@ -1,4 +1,4 @@
-"""A model of one's own, from the configuration that Keras wrote for it."""
+"""Builds a user's Keras model from its JSON configuration."""
 
 import json
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from worker.training.errors import BadData, first_line, is_out_of_memory
 
 
 def build_keras(spec: KerasSpec, data: Data) -> keras.Model:
-    """The model of the configuration, with new weights. Raises BadData where it cannot be built or does not fit.
+    """The model of the configuration, with new weights. Raises BadData if it cannot be built or does not fit the data.
 
-    The configuration is checked here as it was at the post. It is built without memory first: its size is known before
-    a weight exists.
+    The configuration is checked again, as when the job was posted. It is first built without memory for weights, to
+    check its size.
     """
     model = build_config(spec.config)
     check_outputs(model, data)
@@ -29,7 +29,7 @@ def build_keras(spec: KerasSpec, data: Data) -> keras.Model:
 
 
 def build_config(config: dict[str, Any]) -> keras.Model:
-    """The model of a configuration, with new weights. Raises BadData where it cannot be built."""
+    """The model of a configuration, with new weights. Raises BadData if it cannot be built."""
     problems = check_config(config)
     if problems:
         raise BadData(f"the model's configuration {problems[0].detail}")
@@ -41,7 +41,7 @@ def build_config(config: dict[str, Any]) -> keras.Model:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Whatever Keras and TensorFlow raise while they build a model is about its configuration."""
+    """Turn the errors of Keras and TensorFlow while they build a model into BadData, except out-of-memory errors."""
     try:
         yield
     except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -53,9 +53,9 @@ def _refusing() -> Iterator[None]:
 
 
 def _check_size(text: str) -> None:
-    """Build the model without memory, and raise BadData where it is too large."""
+    """Build the model without memory for weights, and raise BadData if it is too large."""
     try:
-        # By default the scope would make all variables at its end, also after an error.
+        # By default the scope would create all variables at its end, even after an error.
         with StatelessScope(initialize_variables=False):
             model = keras.models.model_from_json(text)
             parameters = model.count_params()
@@ -70,7 +70,7 @@ def _check_size(text: str) -> None:
 
 
 def _all_outputs(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
-    """What each layer makes wherever it is called, with its name; also of those inside another model."""
+    """Yield the name and each output of every layer, also of layers in nested models."""
     for layer in model._flatten_layers():
         for operation in (layer, *getattr(layer, "operations", ())):
             for node in operation._inbound_nodes:
@@ -78,7 +78,7 @@ def _all_outputs(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
 
 
 def check_outputs(model: keras.Model, data: Data) -> None:
-    """Raise BadData where the model has not one output for each class or column of the target."""
+    """Raise BadData unless the model has one output for each class or column of the target."""
     if len(model.outputs) != 1:
         raise BadData(f"the model has {len(model.outputs)} outputs; models with one output can be trained")
     (output,) = model.outputs

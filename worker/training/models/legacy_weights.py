@@ -1,7 +1,7 @@
 """Weights in the layout of Keras 1 and 2, as the published `*_notop.h5` files of `keras.applications` have it.
 
-The root, or the group `model_weights` of a whole model, names its layers in the attribute `layer_names`. The group of
-each names its arrays in `weight_names`: those that are trained first, then the others.
+The root, or the group `model_weights` of a complete model, names its layers in the attribute `layer_names`. The group
+of each layer names its arrays in `weight_names`: first the trainable ones, then the others.
 """
 
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ _MOST_PIECES = 100
 
 
 def is_legacy(file: h5py.File) -> bool:
-    """Whether the file, in which no link leads anywhere, has the old layout."""
+    """Whether the file, whose links have been checked, has the old layout."""
     return _root(file) is not None
 
 
 def legacy_places(file: h5py.File, model: keras.Model) -> dict[str, Any]:
-    """The model's variables by the paths of their arrays in the file.
+    """The model's variables, by the paths of their arrays in the file.
 
-    By the names of the layers. Where the file lacks one of them, in the order of the layers, as Keras reads these
-    files: some layers have names that Keras numbers. Raises BadData where the file has no arrays for a layer.
+    Layers are matched by name. If the file lacks a name, they are matched in order, as Keras does: Keras numbers the
+    names of some layers. Raises BadData if the file has no arrays for a layer.
     """
     prefix = _root(file)
     assert prefix is not None, "asked before"
@@ -49,7 +49,7 @@ def legacy_places(file: h5py.File, model: keras.Model) -> dict[str, Any]:
 
 
 def _root(file: h5py.File) -> str | None:
-    """The prefix of the layers' groups; None where the file has another layout."""
+    """The prefix of the layers' groups; None if the file has another layout."""
     for prefix, group in (("", file), (f"{_MODEL}/", file.get(_MODEL))):
         if isinstance(group, h5py.Group) and {_LAYERS, f"{_LAYERS}0"} & set(group.attrs):
             return prefix
@@ -57,7 +57,7 @@ def _root(file: h5py.File) -> str | None:
 
 
 def _in_order(ours: Mapping[str, list[Any]], theirs: Mapping[str, list[str]]) -> dict[str, list[Any]]:
-    """The variables of the model's layers by the names of the file's, in the order of both."""
+    """Match the model's layers with those of the file in order: the variables by the file's layer names."""
     with_arrays = [name for name, arrays in theirs.items() if arrays]
     if len(with_arrays) < len(ours):
         missing = next(name for name in ours if name not in theirs)
@@ -66,14 +66,14 @@ def _in_order(ours: Mapping[str, list[Any]], theirs: Mapping[str, list[str]]) ->
 
 
 def _variables(layer: keras.layers.Layer) -> list[Any]:
-    """A layer's variables in the old order, whichever of them are frozen now; also of the layers inside it."""
+    """A layer's variables in the old order, also of nested layers, whether they are frozen or not."""
     parts = list(layer._flatten_layers())
     trained = [one for part in parts for one in part._trainable_variables]
     return trained + [one for part in parts for one in part._non_trainable_variables]
 
 
 def _names(group: Any, name: str) -> list[str]:
-    """The texts of an attribute, which is in several pieces where it is long. Raises BadData."""
+    """The strings of an attribute; a long one is in several numbered attributes. Raises BadData."""
     found: list[str] = []
     pieces = [name] if name in group.attrs else [f"{name}{number}" for number in range(_MOST_PIECES)]
     for piece in pieces:

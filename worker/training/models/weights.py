@@ -1,7 +1,7 @@
-"""Uploaded weights: the arrays of an HDF5 file, read by their names into a model that is already built.
+"""Loads uploaded weights: the arrays of an HDF5 file, by name, into a model that is already built.
 
-The file is from outside. It is never loaded as a model, and nothing of it is followed: no link, no other file. Of an
-array the shape and the type are compared before a number is read, so the model bounds the memory.
+The file is not trusted. It is never loaded as a model, and no link or reference to another file is followed. The shape
+and the type of an array are checked before its numbers are read, so the model limits the memory.
 """
 
 import hashlib
@@ -24,21 +24,21 @@ from worker.training.errors import BadData, DataChanged, DataMissing
 from worker.training.models.legacy_weights import is_legacy, legacy_places
 
 _MOST_ITEMS = 100_000
-# What a compiled model saves beside its own weights.
+# What a compiled model saves in addition to its own weights.
 _NOT_OF_THE_MODEL = ("optimizer/", "metrics/", "optimizer_weights/")
 
 
 def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) -> None:
-    """Put the job's uploaded weights into the model; nothing happens where it names none.
+    """Load the job's uploaded weights into the model. Does nothing if the job has none.
 
-    Those of a network of `keras.applications` go into the network alone, and its own head is left out. Raises
-    DataMissing, DataChanged, or BadData that names the first variable that differs.
+    In a model of `keras.applications` they go into the network, and the file's own head is ignored. Raises DataMissing,
+    DataChanged, or BadData, which names the first variable that differs.
     """
     weights_id = weights_of(record.data_spec)
     if weights_id is None:
         return
     try:
-        # Hashed and read through one handle: nobody puts another file in its place in between.
+        # Hashed and read through one handle, so that the file cannot be replaced in between.
         with open_plain(weights_file_of(attempt.job, weights_id)) as content:
             if hashlib.file_digest(content, "sha256").hexdigest() != record.weights_sha256:
                 raise DataChanged("the weights have changed since the job was posted; post the job again")
@@ -52,7 +52,7 @@ def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) 
 
 
 def take_arrays(file: h5py.File, model: keras.Model) -> None:
-    """Put the arrays of a whole model's file into the model. Raises BadData that names the first that differs."""
+    """Load the arrays of a complete model's file into the model. Raises BadData, which names the first that differs."""
     _take(dict(_arrays(file)), _places(model), takes_part=False)
 
 
@@ -77,7 +77,7 @@ def _take(arrays: Mapping[str, h5py.Dataset], places: Mapping[str, Any], *, take
 
 
 def _check(array: h5py.Dataset | None, variable: Any) -> None:
-    """Raise BadData where the file's array is not one for this variable."""
+    """Raise BadData if the file's array does not fit this variable."""
     dtype, shape = keras.backend.standardize_dtype(variable.dtype), tuple(variable.shape)
     if array is None:
         raise BadData(f"the weights hold no {variable.path}; they belong to another model")
@@ -89,7 +89,7 @@ def _check(array: h5py.Dataset | None, variable: Any) -> None:
 
 
 def _arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Every array by its path. Raises BadData where the file points to anything outside itself."""
+    """Yield every array with its path. Raises BadData if the file refers to anything outside itself."""
     waiting, seen = [("", file)], 0
     while waiting:
         prefix, group = waiting.pop()
@@ -108,9 +108,9 @@ def _arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
 
 
 def _places(model: keras.Model) -> dict[str, Any]:
-    """The model's variables in their order, by the names that Keras gives them in a file.
+    """The model's variables in order, by the names that Keras gives them in a file.
 
-    Keras writes the file once while every variable holds a number of its own, which tells the one from the other.
+    To find the names, Keras saves the model once with a different number in each variable.
     """
     variables = model.variables
     before = [variable.numpy() for variable in variables]

@@ -1,4 +1,4 @@
-"""The data that a script gives `fit`, as rows in the structure that its model takes."""
+"""Reads the data that a script passes to `fit` as rows, in the structure that its model takes."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import tree
 
-# Private names: with them the arrays are judged, packed and split by Keras's own code. A test pins them.
+# Private names, pinned by a test: Keras's own code checks, packs and splits the arrays.
 from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter, can_convert_arrays
 
@@ -24,12 +24,12 @@ class NotRows(Exception):
 
 @dataclass(frozen=True)
 class TreePart(Part):
-    """Rows in the script's own structure: its leaves are the inputs in order, then the targets."""
+    """Rows in the script's own nested structure. Its last leaf is `targets`, and the leaves before it are `inputs`."""
 
     structure: Any = None
 
     def batch(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
-        """What a step of Keras's takes: x, y and weights, as the script gave them."""
+        """The argument of a Keras step: x, y and sample weights, in the script's structure."""
         packed: tuple[Any, ...] = tree.pack_sequence_as(self.structure, list(arrays))
         return packed
 
@@ -111,7 +111,7 @@ def has_texts(data: Data) -> bool:
 
 
 def fingerprint(data: Data) -> str:
-    """A hash of all arrays: a resumed attempt must have the data of the attempt before it."""
+    """A hash of all arrays, which shows whether a resumed attempt has the same data."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (data.train, data.validation):
         for array in part.arrays:

@@ -1,7 +1,7 @@
-"""Code that runs while a script is outside `fit`: it reports progress to the worker, and stops the script on request.
+"""Watches a script while it is outside `fit`: tells the worker that it is alive, and stops it if that is requested.
 
-Inside `fit` the run's own callbacks do both. Outside, a thread checks every half second and interrupts the main thread
-by a signal, whose handler raises.
+Inside `fit` the run's callbacks do both. Outside, a thread checks every half second. It stops the script by a signal to
+the main thread, whose handler raises an exception.
 """
 
 import signal
@@ -19,7 +19,7 @@ _SIGNAL = signal.SIGUSR1
 
 
 class Unwind(BaseException):
-    """Ends the script at any place. Not an Exception, so that no `except Exception` of the script catches it."""
+    """Ends the script wherever it is. Not an Exception, which the script might catch."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -27,7 +27,7 @@ class Unwind(BaseException):
 
 
 class BetweenCalls:
-    """A context manager around the script."""
+    """Checks while the context, which is around the script, is open."""
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
@@ -62,7 +62,7 @@ class BetweenCalls:
             if self._is_in_fit:
                 continue
             try:
-                self._run.go_on()
+                self._run.keep_alive()
             except (TrainingStopped, Superseded) as cause:
                 self._cause = cause
                 signal.pthread_kill(self._main, _SIGNAL)

@@ -1,11 +1,10 @@
 """The box of a program: the sandbox between a user's script and everything else.
 
-Entered once, by the training process itself, after Keras has been imported and before the script's first line. It
-cannot be left. Layers overlap on purpose, and each layer that the kernel lacks is reported: the setting `allow_code`
-decides.
+The training process enters it once, after Keras has been imported and before the script's first line, and cannot leave
+it. The layers overlap on purpose. Each layer that the kernel lacks is reported, and the setting `allow_code` decides.
 
 A script can still use the processor, the GPU, this process's memory and pipe, and everything in `Box.write`, including
-the evidence of its own attempt. So it can falsify its own reports, and no others.
+the evidence of its own attempt. So it can falsify its own reports, but no others.
 
 `python -m worker.training.program.box FOLDER` tests the box with one empty folder and prints the report as JSON.
 """
@@ -106,10 +105,7 @@ class BoxReport:
 
 
 class BoxOpen(TrainingError):
-    """This process must not run a user's script:
-
-    the setting does not allow it, or the box is incomplete. Another worker may.
-    """
+    """This process must not run a script: the setting forbids it, or the box is incomplete. Another worker may."""
 
     code = "no_box"
     may_retry = True
@@ -133,12 +129,12 @@ def confine(box: Box, allow_code: AllowCode) -> BoxReport | None:
 def enter_box(box: Box, *, abi: int | None = None) -> BoxReport:
     """Confine this process and all its children to `box`.
 
-    The folders of `box` exist. The variables of the environment that are not for training are removed: those that the
-    program names are set afterwards. Call it while this process has one thread: without Landlock's ABI 8, existing
-    threads keep their access to files, and the report says that the box is open.
+    The folders of `box` must exist. Environment variables that training does not need are removed; those of the program
+    are set later. Call this while the process has one thread: without Landlock's ABI 8, existing threads keep their
+    access to files, and the report says that the box is open.
 
-    `abi`: Landlock as an older kernel has it, for tests; 0 for none. Raises OSError where a path cannot be opened or
-    given to another user.
+    `abi`: for tests, use Landlock as a kernel with this ABI has it; 0 for none. Raises OSError if a path cannot be
+    opened or given to another user.
     """
     began = time.perf_counter()
     entry = _Entry(box, landlock.landlock_abi() if abi is None else min(abi, landlock.landlock_abi()))
@@ -162,7 +158,7 @@ class _Entry:
         self._clean_environment()
         _leave_helpers()
         files = self._prepare_files()
-        self._lead_group()
+        self._become_group_leader()
         has_own_user = self._become_own_user()
         die_with_parent()  # a change of the user switches it off
         prctl(PR_SET_NO_NEW_PRIVS, 1)
@@ -195,7 +191,7 @@ class _Entry:
 
     def _allowed(self) -> Iterator[landlock.Allowed]:
         system = [*map(Path, _SYSTEM), *_python(), *(map(Path, _NETWORK) if self._box.network else ())]
-        # Kernels that a driver compiled. Others trust them, so that a program cannot add to them.
+        # GPU kernels that the driver compiled. Other jobs run them, so a program may only read them.
         system += [Path(folder) for folder in (os.environ.get("CUDA_CACHE_PATH"),) if folder]
         for path in system:
             if any(ours.is_relative_to(path) for ours in self._box.write):
@@ -209,8 +205,8 @@ class _Entry:
             yield landlock.Allowed(_SHARED_MEMORY, landlock.SHARED_MEMORY)
         yield landlock.Allowed(Path("/proc/self"), landlock.OWN_PROCESS)
 
-    def _lead_group(self) -> None:
-        """Processes of the script stay in this group, which the worker ends."""
+    def _become_group_leader(self) -> None:
+        """Lead a process group, which the worker kills with all processes of the script."""
         if os.getpgrp() != os.getpid():
             os.setpgid(0, 0)
         self.layers.append("process group")
@@ -238,7 +234,7 @@ class _Entry:
             _, hard = resource.getrlimit(kind)
             lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (lower, lower))
-        # Where memory runs out the kernel ends this process, and not its worker.
+        # If memory runs out, the kernel kills this process and not its worker.
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")
         if os.geteuid() == 0:
@@ -277,7 +273,7 @@ class _Entry:
 
 def _python() -> list[Path]:
     """The folders of the interpreter, of its libraries and of the service."""
-    # In a wheel `fitstop` holds the service's folders; in a clone it stands beside them.
+    # In a wheel the service's folders are in `fitstop`; in a clone they are next to it.
     service = [folder for name in ("fitstop", "shared", "worker") for folder in _folders_of(name)]
     libraries = [path for path in sys.path if Path(path).name in _LIBRARIES]
     return sorted({*map(Path, (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *libraries)), *service})

@@ -18,16 +18,16 @@ from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter
 from worker.training.callbacks import Callbacks
 from worker.training.engine.epoch_number import EpochNumber
 from worker.training.engine.fused import Placeholder
-from worker.training.engine.stock import EachBatch, without_done_batches
+from worker.training.engine.stock import EachBatch, skip_done_batches
 from worker.training.fit_settings import FitSettings
 from worker.training.resume.point import Place
 
-# More batches than an epoch has: where the number is not known, the end of the data ends the epoch.
+# More batches than any epoch has. If the number is unknown, the end of the data ends the epoch.
 _UNKNOWN = 2**40
 
 
 class Passes(Protocol):
-    """What `fitstop.dataset` attaches to its dataset: `build(number)` makes a pass; `begun` counts the started ones."""
+    """What `fitstop.dataset` attaches to its dataset: `build(number)` makes a pass; `begun` counts those begun."""
 
     build: Callable[[int], Any]
     begun: int
@@ -39,7 +39,7 @@ def passes_of(data: Any) -> Passes | None:
 
 
 def find_built(arguments: Mapping[str, Any]) -> Passes | None:
-    """The passes over the training data of a call of `fit`, if they allow to resume it."""
+    """The passes over the training data of a call of `fit`, if the call can be resumed with them; else None."""
     usual = (arguments["steps_per_epoch"], arguments["validation_steps"], arguments["validation_freq"])
     return passes_of(arguments["x"]) if usual == (None, None, 1) else None
 
@@ -50,13 +50,13 @@ def count_batches(data: Any) -> int | None:
     return batches if batches >= 0 else None
 
 
-def first_of(passes: Passes) -> Any:
+def read_first_batch(passes: Passes) -> Any:
     """The first batch of the next pass; None if it has none."""
     return next(iter(passes.build(passes.begun)), None)
 
 
 def digest(batch: Any) -> str:
-    """A hash of a batch in any structure of tensors."""
+    """A hash of a batch, which may be any nested structure of tensors."""
     found = hashlib.blake2b(digest_size=16)
     for leaf in tf.nest.flatten(batch, expand_composites=True):
         array = np.asarray(leaf)
@@ -65,13 +65,13 @@ def digest(batch: Any) -> str:
     return found.hexdigest()
 
 
-def unlike_batches(arguments: Mapping[str, Any]) -> list[str]:
+def find_differing_batches(arguments: Mapping[str, Any]) -> list[str]:
     """Why the tf.data datasets of a call of `fit` do not give the same batches twice; empty if they seem to."""
-    found = (_unlike_batches(name, arguments[name]) for name in ("x", "validation_data"))
+    found = (_explain_difference(name, arguments[name]) for name in ("x", "validation_data"))
     return [reason for reason in found if reason]
 
 
-def _unlike_batches(name: str, data: Any) -> str:
+def _explain_difference(name: str, data: Any) -> str:
     if not isinstance(data, tf.data.Dataset):
         return ""
     passes = passes_of(data)
@@ -85,7 +85,7 @@ def _unlike_batches(name: str, data: Any) -> str:
     return f"{name}: build({passes.begun}) gave two different first batches; seed what it draws by the epoch"
 
 
-def how_to_be_exact(arguments: Mapping[str, Any]) -> str:
+def advise_exact_resume(arguments: Mapping[str, Any]) -> str:
     """What a script can change so that its tf.data datasets resume exactly, after a semicolon; empty for other data."""
     x, validation = arguments["x"], arguments["validation_data"]
     if passes_of(x) is not None:
@@ -103,7 +103,7 @@ class CountedPasses:
         self._counted = {name: passes for name, passes in found.items() if passes is not None}
 
     def state(self) -> dict[str, Any]:
-        """By the names of the arguments of `fit`."""
+        """The counts, by the names of the arguments of `fit`."""
         return {name: one.begun for name, one in self._counted.items()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ class CountedPasses:
 
 
 class BuiltDatasets:
-    """An engine: Keras's own training function over the batches of each epoch's dataset."""
+    """An engine that runs Keras's own training function on the dataset that the script builds for each epoch."""
 
     def __init__(
         self, fit: Callable[..., Any], model: keras.Model, arguments: Mapping[str, Any], settings: FitSettings
@@ -131,7 +131,7 @@ class BuiltDatasets:
         model.make_train_function(force=True)
         model.make_test_function(force=True)
         model.train_function = self._over_epochs(
-            without_done_batches(model, place), asked["x"], place, asked["class_weight"]
+            skip_done_batches(model, place), asked["x"], place, asked["class_weight"]
         )
         validation = asked["validation_data"]
         if passes_of(validation) is not None:
@@ -152,7 +152,7 @@ class BuiltDatasets:
     def _over_epochs(
         self, function: Callable[[Any], Any], data: Any, place: Place, class_weight: Any = None
     ) -> Callable[[Any], Any]:
-        """Keras's `function` of an iterator, which takes the batches of the epoch where `fit` has a placeholder."""
+        """Wrap Keras's `function` of an iterator: if it gets the placeholder, it reads the epoch's batches instead."""
         passes = passes_of(data)
         assert passes is not None
         first, begun, batches = passes.begun - self._settings.first_epoch, -1, None

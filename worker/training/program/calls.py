@@ -1,4 +1,4 @@
-"""The start, the result, and the state in resume points of a script's call of `fit`."""
+"""A script's call of `fit`: what came before it, its result, and its state in a resume point."""
 
 import inspect
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from worker.training.program.made_model import MadeModel
 
 @dataclass(frozen=True)
 class Before:
-    """The earlier calls: their number, their epochs, and the attempt whose work was resumed."""
+    """The earlier calls: how many there were, their epochs, and the attempt that was resumed, if any."""
 
     calls: int = 0
     epochs: int = 0
-    taken_up: AttemptFolder | None = None
+    resumed_attempt: AttemptFolder | None = None
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A finished call: what `fit` returns, the state after it, why it stopped.
+    """A finished call: what `fit` returns, the calls including this one, and why it stopped.
 
     `best` is the job's best model, if this call made it.
     """
@@ -36,9 +36,9 @@ class Ended:
 
 
 class CallState:
-    """The state of a call in its resume point; `plan` is how its arrays are computed, if known.
+    """The state of a call in a resume point. `seed`: of the order of rows. `data`: hash of the data.
 
-    Another plan would give other bits, so a resumed call keeps its plan.
+    `plan`: the engine's plan, if known. A resumed call keeps it, because another plan would change the last bits.
     """
 
     def __init__(self, number: int, seed: int, data: str) -> None:
@@ -56,7 +56,7 @@ class CallState:
         random_state.restore_keras(state["keras"])
 
 
-def by_name(
+def bind_arguments(
     fit: Callable[..., Any], model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> dict[str, Any]:
     """The arguments of a call of `fit` by their names, with Keras's defaults. Raises TypeError as the call would."""

@@ -1,4 +1,4 @@
-"""Which engine trains a call of `fit` on arrays, and how: a rule of the model, the data and the callbacks."""
+"""Chooses the engine for a call of `fit` on arrays, from the model, the data and the callbacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from worker.training.program.arrays import has_texts
 from worker.training.program.model_steps import ModelSteps
 from worker.training.program.script_callbacks import uses_batches
 
-# What the fused engine does in Keras's place.
+# The methods that the fused engine replaces.
 _REPLACED = ("make_train_function", "make_test_function", "get_metrics_result", "reset_metrics")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What decides about the engine of a call of `fit`, in addition to its data.
+    """What the engine of a call of `fit` depends on, besides the data.
 
-    `validation_batch` is the script's, in rows; `stopping` counts the job's epochs, as `settings` do.
+    `validation_batch`: rows, as the script passes it. `stopping`: early stopping, in epochs of the job like `settings`.
     """
 
     model: keras.Model
@@ -38,7 +38,7 @@ class Asked:
 
 
 def plan_of_call(asked: Asked, data: Data, on: str | None = None) -> EnginePlan:
-    """The plan of a call of `fit`. `on` is what TensorFlow computes on, "CPU" or "GPU"."""
+    """The plan of a call of `fit`. `on`: `CPU` or `GPU`; by default, what TensorFlow will compute on."""
     settings = asked.settings
     against = _against_fused(asked.model, data, asked.callbacks)
     steps = ceil(len(data.train) / min(settings.batch_size, len(data.train)))
@@ -70,10 +70,10 @@ def _against_fused(model: keras.Model, data: Data, callbacks: Sequence[Any]) -> 
 
 
 def _with_xla(asked: Asked, total_steps: int, on: str) -> tuple[bool, str]:
-    """Whether to use XLA and why, by Keras's choice and the rule of other jobs.
+    """Whether to use XLA, and why: if Keras would, and the rule of other jobs does not forbid it.
 
-    Keras compiles with XLA on a GPU, and on a CPU where the script asks for it. On a CPU the log must be the same bits
-    as the script's own.
+    Keras uses XLA on a GPU, and on a CPU if the script requests it. On a CPU the log must equal that of the script
+    without Fitstop bit for bit.
     """
     model = asked.model
     if not model.jit_compile:

@@ -1,4 +1,4 @@
-"""The evidence of a script's run: its callbacks, as the rules that Fitstop's own callbacks watch."""
+"""Presents a script's callbacks as rules, from which Fitstop's own callbacks make events and evidence."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ _KEPT = 5
 
 
 class ScriptStopping:
-    """A script's EarlyStopping. Only Keras's object decides."""
+    """A script's EarlyStopping, for events and evidence. Keras's object alone decides."""
 
     def __init__(self, rule: Any, block: ScriptCallbacks, offset: int) -> None:
         self._rule = rule
@@ -40,18 +40,18 @@ class ScriptStopping:
 
     @property
     def settings(self) -> EarlyStoppingSpec:
-        """Its settings, by the job's epochs."""
+        """The settings, with epochs counted over the whole job."""
         return EarlyStoppingSpec(
             monitor=str(self._rule.monitor)[:64],
             mode=direction(self._rule),
             min_delta=abs(float(self._rule.min_delta)),
-            # Keras stops after one epoch without improvement with 0 as with 1.
+            # In Keras, 0 means the same as 1: stop after one epoch without improvement.
             patience=max(1, int(self._rule.patience)),
             start_from_epoch=int(self._rule.start_from_epoch) + self._offset,
         )
 
     def patience_used(self, epoch: int, epochs: int) -> Patience:
-        """The state after `epoch` (from 1) of `epochs`."""
+        """How much of the patience is used after `epoch` (from 1) of `epochs`."""
         spec, best, last = self.settings, self._rule.best, None
         if best is not None and math.isfinite(float(best)):
             at = int(getattr(self._rule, "best_epoch", 0)) + 1 + self._offset
@@ -60,7 +60,7 @@ class ScriptStopping:
 
 
 class ScriptPlateau:
-    """A script's ReduceLROnPlateau."""
+    """A script's ReduceLROnPlateau, for events."""
 
     def __init__(self, rule: Any, block: ScriptCallbacks) -> None:
         self._rule = rule
@@ -74,19 +74,19 @@ class ScriptPlateau:
         return Drop(before, after, str(self._rule.monitor), int(self._rule.patience)) if is_drop else None
 
     def plateau_wait(self) -> PlateauWait:
-        """Number of epochs that it has waited."""
+        """Number of epochs since the last improvement, and the patience."""
         return PlateauWait(wait=int(self._rule.wait), patience=int(self._rule.patience))
 
 
 class BestModel(WholeCheckpoint):
-    """The job's own copy of the best model, in addition to the script's files; none if Keras cannot save the model."""
+    """Saves the job's own copy of the best model, in addition to the script's files; none if Keras cannot save it."""
 
     def set_model(self, model: keras.Model) -> None:
         try:
             super().set_model(model)
             self._can_save = True
         except Exception:
-            # A model's own class may raise anything when it is saved.
+            # The edge: a script's own model class may raise any error.
             log.warning("the model cannot be saved, so the job keeps no model", exc_info=True)
             self._can_save = False
 
@@ -96,7 +96,7 @@ class BestModel(WholeCheckpoint):
 
 
 class JobLog(CSVLog):
-    """The job's log over all calls of `fit`: its columns are those of the first call."""
+    """The job's log over all calls of `fit`, with the columns of the first call."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
@@ -106,7 +106,7 @@ class JobLog(CSVLog):
 
 
 def direction(callback: Any) -> Any:
-    """What a monitoring callback takes for better, "min" or "max"; "auto" where it has not decided it."""
+    """Whether a callback with a monitor minimizes ("min") or maximizes ("max"); "auto" if it has not decided yet."""
     decided = getattr(callback, "monitor_op", None)
     if decided is None:
         return "auto"
@@ -114,7 +114,10 @@ def direction(callback: Any) -> Any:
 
 
 def best_model(run: RunContext, callbacks: Sequence[Any], logged: Sequence[str], *, has_validation: bool) -> BestModel:
-    """Choose its monitor: that of ModelCheckpoint, else of EarlyStopping, if the logs have it; else the loss."""
+    """The callback that saves the best model. Monitor: that of ModelCheckpoint, else of EarlyStopping, else the loss.
+
+    A monitor that is not `logged` is not used.
+    """
     saving = [one for one in callbacks if isinstance(one, keras.callbacks.ModelCheckpoint)]
     stopping = [one for one in callbacks if isinstance(one, keras.callbacks.EarlyStopping)]
     usual = "val_loss" if has_validation else "loss"
@@ -130,7 +133,7 @@ def best_model(run: RunContext, callbacks: Sequence[Any], logged: Sequence[str],
     return BestModel(spec, run)
 
 
-def how_it_ends(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
+def describe_stop_rule(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
     """What can stop a call of `fit` before its last epoch, and the event's level. A missing metric is a warning."""
     if rule is None:
         return "only the job's budget can end it sooner", "info"
@@ -145,6 +148,6 @@ def _is_logged(callback: Any, logged: Sequence[str]) -> bool:
 
 
 def logged_names(model: keras.Model, own: Collection[str], *, has_validation: bool) -> list[str]:
-    """The names in each epoch's logs of a model that is built, sorted; `own` are those of a step of its own."""
+    """The names in each epoch's logs of a built model, sorted. `own`: those that the model's own step logs."""
     names = {*model.get_metrics_result(), "loss", *own}
     return sorted(names | {f"val_{name}" for name in names} if has_validation else names)

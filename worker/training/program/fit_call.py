@@ -1,7 +1,7 @@
-"""One call of `fit` in a script, as a run of Fitstop's.
+"""Runs one call of `fit` in a script.
 
-The script's model is compiled by the script, its callbacks act as Keras has them act, and `fit` returns the history
-that Keras would. What is Fitstop's: the order of the rows, the engine, the resume points, the evidence.
+The script compiles the model, its callbacks act as in Keras, and `fit` returns the same history as in Keras. Fitstop
+adds the order of the rows, the engine, the resume points, and the evidence for the stop.
 """
 
 import logging
@@ -35,12 +35,12 @@ from worker.training.program.arrays import NotRows, fingerprint, read_data
 from worker.training.program.built_datasets import (
     BuiltDatasets,
     CountedPasses,
+    advise_exact_resume,
     count_batches,
     digest,
     find_built,
-    first_of,
-    how_to_be_exact,
-    unlike_batches,
+    find_differing_batches,
+    read_first_batch,
 )
 from worker.training.program.calls import Before, CallState, Ended
 from worker.training.program.engine_choice import Asked, plan_of_call
@@ -49,24 +49,24 @@ from worker.training.program.evidence import (
     ScriptPlateau,
     ScriptStopping,
     best_model,
+    describe_stop_rule,
     direction,
-    how_it_ends,
     logged_names,
 )
-from worker.training.program.made_model import best_of_call
+from worker.training.program.made_model import find_best_of_call
 from worker.training.program.model_steps import ModelSteps, make_variables
 from worker.training.program.own_loop import OwnLoop
+from worker.training.program.prepared_script import decide_machine_plan
 from worker.training.program.printing import EpochLines
 from worker.training.program.script_callbacks import (
     Numbering,
     ScriptCallbacks,
     UnsuitableCallback,
-    choose,
-    forgets,
+    choose_callbacks,
+    explain_lost_state,
     uses_batches,
 )
 from worker.training.program.sequence_loop import SequenceLoop, find_sequence, first_batch
-from worker.training.program.stage import plan_of_machine
 from worker.training.program.work_files import WorkFiles, check_copy
 from worker.training.resume.point import Place, ResumePoint
 from worker.training.resume.session import ResumeSession
@@ -78,7 +78,7 @@ _USUAL_BATCH = 32
 
 
 class ScriptFit:
-    """A call of `fit` to run, or whose recorded end is to be restored."""
+    """A call of `fit`: trains, or restores the recorded end of a call that had finished."""
 
     def __init__(  # noqa: PLR0913, PLR0917  a call, and what it is made within
         self,
@@ -109,20 +109,20 @@ class ScriptFit:
         return f"fit-{self.number:04d}.bin"
 
     def end(self) -> Ended:
-        """Train, or restore the end that an earlier attempt recorded."""
-        with random_state.unchanged():
-            chosen = choose(self._arguments["callbacks"])
+        """Train, or restore the end that an earlier attempt recorded, and return it."""
+        with random_state.preserve_generators():
+            chosen = choose_callbacks(self._arguments["callbacks"])
             self._data, why_not = self._read_data()
             self._build()
             settings = self._settings()
             mark = CallState(self.number, settings.seed, self._fingerprint())
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
-            settings = self._as_resumed(settings, mark, session)
+            settings = self._adopt_resumed(settings, mark, session)
             begun = session.place.epoch if session.place.step else None
             params = self._params(settings)
             block = ScriptCallbacks(chosen, Numbering(self._offset, params, begun))
             block.set_model(self._model)
-            # What a step of its own gives for an epoch's last batch is no part of a resume point.
+            # The logs that a model's own step returns for the last batch of an epoch are not in a resume point.
             unsaved = params["steps"] if has_own_logs(self._model) else 0
             saves_inside = not why_not and unsaved is not None and not any(map(uses_batches, chosen))
             self._rule, added = self._stopping(block)
@@ -130,12 +130,12 @@ class ScriptFit:
                 self._rules(block, mark, added), saves_inside_epochs=saves_inside, unsaved_step=unsaved or None
             )
             self.callbacks = Callbacks(self._run, session, rules)
-            self.callbacks.narrator.last_epoch = self._before.epochs
+            self.callbacks.epoch_reporter.last_epoch = self._before.epochs
             self._judge_resume(chosen, why_not, session)
             engine = None if session.finished_by else self._engine(why_not, settings, chosen, session, mark)
         with self.callbacks:
             if session.finished_by is not None:
-                self._put_back(session, block)
+                self._restore_end(session, block)
             else:
                 assert engine is not None
                 self._report_place(session)
@@ -145,7 +145,7 @@ class ScriptFit:
     # What is trained
 
     def _read_data(self) -> tuple[Data | None, str]:
-        """The rows; or None, and why Keras itself iterates over the data."""
+        """The rows; or None, and why Keras itself must iterate over the data (empty if it need not)."""
         if find_sequence(self._arguments) is not None or find_built(self._arguments) is not None:
             return None, ""
         try:
@@ -154,14 +154,20 @@ class ScriptFit:
             return None, str(reason)
 
     def _fingerprint(self) -> str:
-        """A hash of the training data, as far as it is known in advance; for datasets by epoch, of the first batch."""
+        """A hash of the training data; of the first batch of datasets built for each epoch; else empty."""
         built = find_built(self._arguments)
-        return fingerprint(self._data) if self._data else digest(first_of(built)) if built else ""
+        return fingerprint(self._data) if self._data else digest(read_first_batch(built)) if built else ""
 
     def _build(self) -> None:
-        """Create all variables from a first batch."""
+        """Create all variables of the model from a first batch."""
         built = find_built(self._arguments)
-        batch = self._data.train.first_row if self._data else first_of(built) if built else first_batch(self._arguments)
+        batch = (
+            self._data.train.first_row
+            if self._data
+            else read_first_batch(built)
+            if built
+            else first_batch(self._arguments)
+        )
         if batch is not None:
             self._steps = make_variables(self._model, batch)
 
@@ -170,7 +176,7 @@ class ScriptFit:
         return FitSettings(
             epochs=max(self._before.epochs, int(asked["epochs"]) + self._offset),
             batch_size=int(asked["batch_size"] or _USUAL_BATCH),
-            seed=random_state.seed_here(self.number),
+            seed=random_state.derive_seed(self.number),
             first_epoch=self._before.epochs,
             shuffle=bool(asked["shuffle"]),
         )
@@ -198,7 +204,7 @@ class ScriptFit:
         lines = [EpochLines(self._arguments["epochs"], self._offset)] if self._arguments["verbose"] != 0 else []
         return Rules(
             in_order=[block, *added, LearningRateLog(), checkpoint, csv_log, *lines],
-            # The files first: a log continues in the file that was put back.
+            # The files first: a log continues in the restored file.
             stateful={
                 "fit": mark,
                 "files": self._files,
@@ -215,7 +221,7 @@ class ScriptFit:
         )
 
     def _passes(self) -> dict[str, CountedPasses]:
-        """Those of the datasets that the script builds for each epoch."""
+        """The number of passes over datasets that the script builds for each epoch, as a state."""
         counted = CountedPasses(self._arguments)
         return {"passes": counted} if counted.state() else {}
 
@@ -224,7 +230,7 @@ class ScriptFit:
         return bool(len(self._data.validation)) if self._data else self._arguments["validation_data"] is not None
 
     def _stopping(self, block: ScriptCallbacks) -> tuple[Any, list[PatientStopping]]:
-        """The script's own early stopping, else that of the job's spec, which is added."""
+        """The script's own early stopping, or that of the job's spec; and the callbacks to add."""
         own, spec = block.find(keras.callbacks.EarlyStopping), self._run.record.spec.callbacks.early_stopping
         if own is not None:
             return ScriptStopping(own, block, self._offset), []
@@ -259,8 +265,8 @@ class ScriptFit:
         check_copy(earlier.job, point.callbacks.get("files", {}))
         return point
 
-    def _as_resumed(self, settings: FitSettings, mark: CallState, session: ResumeSession) -> FitSettings:
-        """Use the seed of the attempt before, whose data it must be."""
+    def _adopt_resumed(self, settings: FitSettings, mark: CallState, session: ResumeSession) -> FitSettings:
+        """Use the seed and the plan of the resumed attempt; report a run with other data as inexact."""
         if session.resumed is None:
             return settings
         saved = session.resumed.callbacks["fit"]
@@ -274,13 +280,13 @@ class ScriptFit:
 
     def _judge_resume(self, chosen: list[Any], why_not: str, session: ResumeSession) -> None:
         """Decide how exact a resume will be, with the reasons; after an interruption, report them."""
-        reasons = [reason for one in chosen if (reason := forgets(one))]
+        reasons = [reason for one in chosen if (reason := explain_lost_state(one))]
         if reasons:
             self._kind = "epoch"
-        inexact = unlike_batches(self._arguments) if self._data is None and not why_not else []
+        inexact = find_differing_batches(self._arguments) if self._data is None and not why_not else []
         inexact += self._steps.inexact
         if why_not:
-            cure = how_to_be_exact(self._arguments)
+            cure = advise_exact_resume(self._arguments)
             inexact += [
                 f"{why_not}: Keras itself iterates over the data, and its random state cannot be restored{cure}"
             ]
@@ -294,10 +300,10 @@ class ScriptFit:
 
     def _report_place(self, session: ResumeSession) -> None:
         """In the first call that trains, report the attempt whose finished calls were restored."""
-        if session.resumed is None and self._before.taken_up is not None:
-            session.report_place(Place(self._before.epochs, 0), self._before.taken_up)
+        if session.resumed is None and self._before.resumed_attempt is not None:
+            session.report_place(Place(self._before.epochs, 0), self._before.resumed_attempt)
 
-    def _put_back(self, session: ResumeSession, block: ScriptCallbacks) -> None:
+    def _restore_end(self, session: ResumeSession, block: ScriptCallbacks) -> None:
         assert self.callbacks is not None
         session.restore(self.callbacks.parts)
         self._model.stop_training = block.stopped_by is not None
@@ -329,8 +335,8 @@ class ScriptFit:
         return engine
 
     def _plan(self, data: Data, settings: FitSettings, chosen: list[Any], mark: CallState) -> EnginePlan:
-        """The plan of the attempt before, else by the rule."""
-        threads = plan_of_machine(self._run.attempt.job).threads
+        """The plan of the resumed attempt, or a new one."""
+        threads = decide_machine_plan(self._run.attempt.job).threads
         stopping = self._rule.settings if self._rule else None
         validated = self._arguments["validation_batch_size"]
         asked = Asked(self._model, self._steps, settings, validated, chosen, stopping, threads)
@@ -346,7 +352,7 @@ class ScriptFit:
             resume=self._kind,
             reasons=tuple(self._reasons),
         )
-        ends, level = how_it_ends(self._rule, self._logged_names(has_validation=self._has_validation))
+        ends, level = describe_stop_rule(self._rule, self._logged_names(has_validation=self._has_validation))
         name, parameters = self._model.name, sum(prod(one.shape) for one in self._model.weights)
         message = f"call {self.number} of fit: up to {self._arguments['epochs']} epochs; {ends}"
         self._run.events.write([Event(EVENT, message, call.event_data(), level), *_data_events(self._data)])
@@ -358,14 +364,14 @@ class ScriptFit:
         assert callbacks is not None
         jit = self._model.jit_compile
         try:
-            # A run that a callback had stopped is only put back together.
+            # If a callback has already stopped the run, `fit` only restores it.
             engine.fit(callbacks, session.place.epoch if session.was_stopped else session.epochs)
         except TrainingStopped:
             callbacks.resume_saver.save_here()
             callbacks.finish()
             raise
         finally:
-            # What the engines have put in place of Keras's functions.
+            # The engines have replaced these functions of Keras.
             self._model.train_function = self._model.test_function = None
             self._model.jit_compile = jit
         self._files.keeps_next = True
@@ -379,9 +385,9 @@ class ScriptFit:
         if block.stopped_by is not None and not self.callbacks.stopped_early:
             reason = "callback"
         stop = stop_evidence(self._run, self.callbacks, reason)
-        taken_up = session.finished_by or None
-        after = Before(self.number, max(self._before.epochs, self.callbacks.narrator.last_epoch), taken_up)
-        best = best_of_call(self._before.epochs, self.callbacks, self._model, self._data, self._arguments)
+        resumed_attempt = session.finished_by or None
+        after = Before(self.number, max(self._before.epochs, self.callbacks.epoch_reporter.last_epoch), resumed_attempt)
+        best = find_best_of_call(self._before.epochs, self.callbacks, self._model, self._data, self._arguments)
         return Ended(block.history, after, stop, best)
 
 

@@ -1,6 +1,6 @@
-"""The callbacks of Keras: how each is treated in a script's run, and its state beyond plain attributes.
+"""The callbacks of Keras: how Fitstop treats each in a script, and what its state needs besides plain attributes.
 
-A callback that a script derives from one of them is treated as that one. docs/scripts.md has the same table.
+A callback derived from one of them is treated in the same way. docs/scripts.md has the same table.
 """
 
 import csv
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import keras
 
-# It resumes exactly, or without memory of the epochs before; Fitstop does what it does; or `fit` raises an error.
+# It resumes exactly; it resumes without memory of earlier epochs; Fitstop replaces it; or `fit` raises an error.
 Fate = Literal["exact", "epoch", "replaced", "refused"]
 
 
@@ -19,7 +19,7 @@ def _never(callback: Any) -> bool:  # noqa: ARG001
 
 
 def _nothing(callback: Any) -> None:
-    """Default of `reopen`: nothing."""
+    """The default of `reopen`: do nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Landlock (landlock(7)): restricts the files that this process and its children may use, and forbids TCP.
 
-A kernel tells by its ABI what it can do: 1 (Linux 5.13) files, 2 renames between folders, 3 (6.2) truncation, 4 (6.7)
-TCP, 5 ioctl on devices, 6 (6.12) signals and abstract sockets, 8 all threads at once. Own code, because the available
-packages are months old, have one author each and 350 lines.
+The kernel's ABI says what it supports: 1 (Linux 5.13) files, 2 renames between folders, 3 (6.2) truncation, 4 (6.7)
+TCP, 5 ioctl on devices, 6 (6.12) signals and abstract sockets, 8 all threads at once. No package is used, because those
+that exist are months old, with one author each and about 350 lines.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ _ALL_THREADS = 1 << 3
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
 _MAKE_DIR, _MAKE_REG = 1 << 7, 1 << 8
 _REFER, _TRUNCATE, _IOCTL_DEV = (1 << bit for bit in range(13, 16))
-# MAKE_CHAR, MAKE_SOCK, MAKE_FIFO, MAKE_BLOCK and MAKE_SYM are handled and never given: others read what is written.
+# MAKE_CHAR, MAKE_SOCK, MAKE_FIFO, MAKE_BLOCK and MAKE_SYM are never allowed, because others read what is written.
 _ALL_OF_ABI_1 = (1 << 13) - 1
 _FOR_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
@@ -96,14 +96,14 @@ class Ruleset:
             rights &= _FOR_FILES
         rule = _PathBeneath(rights, opened)
         call(_ADD, self._descriptor, _PATH_BENEATH, ctypes.byref(rule), 0)
-        # A rule of /proc holds for as long as its folder is known to the kernel, which an open descriptor sees to.
+        # A rule for /proc is valid only while the kernel knows its folder, which an open descriptor ensures.
         if one.rights == OWN_PROCESS:
             self._kept.append(opened)
         else:
             os.close(opened)
 
     def enforce(self) -> None:
-        """Enforce it for this thread and its children; from ABI 8 on for all threads. Needs no_new_privs."""
+        """Enforce the rules for this thread and its children, from ABI 8 on for all threads. Needs no_new_privs."""
         call(_RESTRICT, self._descriptor, _since(self._abi, THREADS_ABI, _ALL_THREADS))
         os.close(self._descriptor)
 

@@ -1,7 +1,7 @@
-"""The best model of a script: which call of `fit` made it, and what its predictions mean, so that it can be evaluated.
+"""The best model of a script, for its evaluation: which call of `fit` trained it, and what it predicts.
 
-A script declares no task. The loss that its model was compiled with says whether it predicts classes or numbers, and
-the shapes of outputs and targets must agree with that.
+A script does not declare a task. The loss of the compiled model says whether it predicts classes or numbers, and the
+shapes of outputs and targets must agree with that.
 """
 
 import re
@@ -31,7 +31,7 @@ _NEW_WORD = re.compile("(?<!^)(?=[A-Z])")
 
 @dataclass(frozen=True)
 class MadeModel:
-    """The job's best model, its checkpoint, and the rows that its call of `fit` validated on; None for other data."""
+    """The job's best model, its checkpoint, and the validation rows of its call of `fit`; None if not in arrays."""
 
     model: keras.Model
     checkpoint: Checkpoint
@@ -39,7 +39,7 @@ class MadeModel:
     batch_size: int
 
     def subject(self) -> Subject:
-        """The model and rows to evaluate. Raises NotMeasurable."""
+        """The model and the rows to evaluate. Raises NotMeasurable."""
         if self.validation is None:
             raise NotMeasurable("its call of fit has no validation data in arrays")
         part = _without_weights(self.validation)
@@ -59,10 +59,13 @@ class MadeModel:
         )
 
 
-def best_of_call(
+def find_best_of_call(
     epochs_before: int, callbacks: Callbacks, model: keras.Model, data: Data | None, arguments: Mapping[str, Any]
 ) -> MadeModel | None:
-    """The job's best model if the call of `fit` that has just ended made it, after `epochs_before` epochs."""
+    """The job's best model, if the call of `fit` that has just ended trained it; None otherwise.
+
+    `epochs_before`: epochs of all earlier calls.
+    """
     assert callbacks.parts.checkpoints is not None
     manifest = callbacks.parts.checkpoints.manifest
     best = manifest.find(manifest.best) if manifest.best else None
@@ -82,7 +85,7 @@ def _rows_of(validation_data: Any) -> Part | None:
         return None
 
 
-def evaluate_made(run: RunContext, made: MadeModel | None) -> None:
+def evaluate_made_model(run: RunContext, made: MadeModel | None) -> None:
     """Write the evaluation of a script's best model, or an event that says why there is none.
 
     Raises what `evaluate` raises.
@@ -91,14 +94,14 @@ def evaluate_made(run: RunContext, made: MadeModel | None) -> None:
     if best is None:
         report_missing(run, "no checkpoint of it was saved", "info")
     elif made is None or made.checkpoint.name != best:
-        # Two calls of `fit` that choose by different metrics.
+        # Two calls of `fit` have different monitors.
         report_missing(run, "the rows of its call of fit were not kept", "info")
     else:
-        evaluate(run, made.subject, made.checkpoint, made.checkpoint.epoch, run.go_on)
+        evaluate(run, made.subject, made.checkpoint, made.checkpoint.epoch, run.keep_alive)
 
 
 def _without_weights(part: TreePart) -> TreePart:
-    """The inputs, and the targets as an array of shape (rows, outputs)."""
+    """The rows without sample weights, the targets as an array of shape (rows, outputs). Raises NotMeasurable."""
     packed: Any = part.batch(part.arrays)
     x, *rest = packed if isinstance(packed, tuple) else (packed,)
     targets = tree.flatten(rest[0]) if rest else []

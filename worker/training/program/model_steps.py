@@ -11,13 +11,13 @@ import tensorflow as tf
 from keras import tree
 
 from shared.problems import list_names
-from worker.training.engine.own_code import has_own_logs, is_own, operations_of, trace_step, with_any_rows
+from worker.training.engine.own_code import has_own_logs, is_own, operations_of, specs_of_any_rows, trace_step
 from worker.training.program import random_state
 from worker.training.resume.state import build_variables, named_variables, own_optimizers
 
 log = logging.getLogger(__name__)
 
-# What draws from generators whose states TensorFlow keeps to itself, or in variables that Keras does not know.
+# Operations that draw from generators whose state TensorFlow does not show, or is in variables unknown to Keras.
 _DRAWING = frozenset(
     {
         "Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoisson", "RandomPoissonV2",
@@ -64,9 +64,9 @@ class ModelSteps:
 
 
 def make_variables(model: keras.Model, batch: Any) -> ModelSteps:
-    """Create all variables from a first batch without a step; for a script's own code by tracing its step.
+    """Create all variables from a first batch, without a training step; a step with the script's own code is traced.
 
-    A model that only its own `train_step` can call is built by that.
+    A model that only its own `train_step` can call is built by tracing that.
     """
     batch = tree.map_structure(_with_texts_as_tensors, batch)
     try:
@@ -77,7 +77,7 @@ def make_variables(model: keras.Model, batch: Any) -> ModelSteps:
             raise
         log.info("the model is built by its own train_step", exc_info=True)
         is_whole = False
-    # A step that runs eagerly may count its calls in Python.
+    # A step that runs eagerly is not traced, because it may count its calls in Python.
     if is_whole and (model.run_eagerly or not any(map(_is_of_a_script, _parts(model)))):
         return ModelSteps()
     traced = _trace(model.train_step, batch)
@@ -112,7 +112,7 @@ def _is_of_a_script(part: Any) -> bool:
 
 def _trace(step: Callable[[Any], Any], batch: Any) -> Any:
     try:
-        return trace_step(step, with_any_rows(batch))
+        return trace_step(step, specs_of_any_rows(batch))
     except Exception:
         # A script's step may need to run eagerly, or with batches of a certain size.
         log.info("the model's step cannot be traced before its first batch", exc_info=True)

@@ -1,4 +1,4 @@
-"""Folders of packages, stored for later programs: complete or absent; the least recently used is removed first."""
+"""Stores folders of packages for later programs. A folder is complete or absent; the least recently used goes first."""
 
 import fcntl
 import os
@@ -19,23 +19,23 @@ _LOCK_SECONDS = 0.2
 
 
 class OverlayCache:
-    """The folders below `folder`, together at most `most_bytes`, not counting those in use."""
+    """The folders below `folder`: a maximum of `most_bytes` together, except folders in use."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
 
-    def get(self, name: str, make: Callable[[Path], None], go_on: Callable[[], None]) -> Path:
-        """The folder `name`, in use by this process from now on; `make` fills a new one.
+    def get(self, name: str, make: Callable[[Path], None], keep_alive: Callable[[], None]) -> Path:
+        """The folder `name`, which is in use by this process until it ends. If it is missing, `make` fills it.
 
-        One process fills it while others wait. Raises what `make` and `go_on` raise.
+        One process fills it, and others wait and call `keep_alive`. Raises what `make` and `keep_alive` raise.
         """
         place = self._folder / name
         with place.with_suffix(".lock").open("ab") as held:
             while not self._use(place, held):
                 if not _lock(held, fcntl.LOCK_EX):
-                    go_on()
-                    time.sleep(_LOCK_SECONDS)  # flock knows no time limit
+                    keep_alive()
+                    time.sleep(_LOCK_SECONDS)  # flock has no timeout
                 elif not place.exists():
                     self._make(place, make)
             os.dup(held.fileno())  # never closed: the lock is held for the rest of this process
@@ -71,7 +71,7 @@ class OverlayCache:
 
 @contextmanager
 def work_folder(folder: Path) -> Iterator[Path]:
-    """A folder of this process in `folder`, removed at its end; those of killed processes are removed, too."""
+    """A temporary folder in `folder` while the context is open. Removes those of killed processes, too."""
     _remove_abandoned(folder)
     with tempfile.TemporaryDirectory(prefix=_WORK, dir=folder) as work:
         opened = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
@@ -98,7 +98,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _lock(held: IO[bytes], kind: int) -> bool:
-    """Whether this process has the lock now. A change of its kind may lose it to another process for a moment."""
+    """Take the lock, or change its kind; False if another process has it. A change may lose it for a moment."""
     try:
         fcntl.flock(held, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -107,7 +107,7 @@ def _lock(held: IO[bytes], kind: int) -> bool:
 
 
 def _remove(place: Path) -> int:
-    """The bytes that this freed: 0 where a process uses the folder."""
+    """Remove a folder, and return the bytes that this freed: 0 if a process uses it."""
     with place.with_suffix(".lock").open("ab") as held:
         if not _lock(held, fcntl.LOCK_EX):
             return 0

@@ -1,6 +1,6 @@
 """Keras's own `fit` on the script's arguments, for data that Fitstop's engines do not support.
 
-The run is watched, stopped and saved like any other, but only at the ends of epochs.
+Such a run is saved only at the end of epochs.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from worker.training.engine.stock import EachBatch
 
 
 class OwnLoop:
-    """Iterates over the script's data with Keras's own `fit`."""
+    """An engine that runs Keras's own `fit` on the script's data."""
 
     def __init__(self, fit: Callable[..., Any], model: keras.Model, arguments: Mapping[str, Any]) -> None:
         self._fit = fit

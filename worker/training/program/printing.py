@@ -1,4 +1,4 @@
-"""A script's output for a log: a progress bar as its last state, without colours; an epoch as one line."""
+"""Writes a script's output to a log: only the last state of a progress bar, without colours; an epoch as one line."""
 
 import re
 import time
@@ -6,21 +6,21 @@ from typing import Any, TextIO
 
 import keras
 
-# Keras colours its progress bars whatever they are written to. Other escape sequences stay, and are shown as text.
+# Keras colours its progress bars even in files. Other escape sequences are kept, and shown as text.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class LastStates:
-    """A text stream that passes on only the last state of a line, after its carriage returns."""
+    """A text stream that writes only the last state of each line: what follows its last carriage return."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._line = ""
 
     def write(self, text: str) -> int:
-        """Write the whole lines of `text`; keep the rest of it until its line ends."""
+        """Write the complete lines of `text`; keep the rest until its line is complete."""
         *whole, rest = (self._line + text).split("\n")
-        # One that returns at its end is taken back by what follows.
+        # A carriage return at the end is kept: the next text replaces the line.
         self._line = _last_state(rest) + ("\r" if rest.endswith("\r") else "")
         if whole:
             self._stream.write("".join(f"{_last_state(line)}\n" for line in whole))
@@ -48,7 +48,7 @@ def _last_state(line: str) -> str:
 
 
 class EpochLines(keras.callbacks.Callback):
-    """A line for each epoch, as Keras's `fit` prints with `verbose=2`."""
+    """Prints a line for each epoch, like Keras's `fit` with `verbose=2`."""
 
     def __init__(self, epochs: int, offset: int) -> None:
         super().__init__()

@@ -16,8 +16,8 @@ _SEED_BITS = 31
 
 
 @contextmanager
-def unchanged() -> Iterator[None]:
-    """A context manager that leaves the script's generators unchanged."""
+def preserve_generators() -> Iterator[None]:
+    """Restore the script's random generators at the end of the context."""
     before, of_numpy, of_keras = random.getstate(), np.random.get_state(), keras_state()
     try:
         yield
@@ -47,8 +47,8 @@ def restore_keras(state: list[int] | None) -> None:
         global_seed_generator().state.assign(np.array(state, "uint32"))
 
 
-def seed_here(number: int) -> int:
-    """A seed for call `number` of `fit`: it follows from the script's own seeds without drawing a number."""
+def derive_seed(number: int) -> int:
+    """A seed for call `number` of `fit`, from the state of the script's generators. Draws no random number."""
     state: Any = np.random.get_state()
     digest = hashlib.sha256(repr((number, random.getstate(), keras_state())).encode() + state[1].tobytes())
     return int.from_bytes(digest.digest()[:8], "little") % 2**_SEED_BITS

@@ -1,8 +1,8 @@
-"""A program's `requirements.txt`: the packages that it needs in addition to the worker's, and a folder that has them.
+"""Installs the packages of a program's `requirements.txt` that the worker does not have.
 
-    <cache>/requirements/<hash>/        the packages of one lock, whole or absent
-    <cache>/requirements/<hash>.lock    held by each process that uses them
-    <cache>/requirements/locks/<hash>   what was resolved today, by the lines and the worker's versions
+    <cache>/requirements/<hash>/        the packages of one lock, complete or absent
+    <cache>/requirements/<hash>.lock    locked by each process that uses them
+    <cache>/requirements/locks/<hash>   locks that were resolved today, by the lines and the worker's versions
 
 `uv` resolves with the worker's versions as constraints. The worker's packages are left out, so that a program never
 gets a second NumPy. The others are installed only from wheels: no code of a package runs outside the box.
@@ -55,7 +55,7 @@ class RequirementsUnavailable(TrainingError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of packages: bytes on the disk, for all programs together, and seconds."""
+    """Limits of packages: bytes on the disk for all programs together, and seconds for one installation."""
 
     most_bytes: int = 10 * 1024**3
     seconds: float = 600
@@ -63,9 +63,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Overlay:
-    """`folder`: to append to `sys.path`; None where the worker has all. `lock`: every package, pinned, with hashes.
+    """Installed packages. `folder`: for `sys.path`; None if the worker has all packages.
 
-    `packages`: what is in the folder, as `name==version`.
+    `lock`: every package, pinned, with hashes. `packages`: those in the folder, as `name==version`.
     """
 
     folder: Path | None
@@ -74,35 +74,35 @@ class Overlay:
     seconds: float
 
 
-def overlay(
+def install_requirements(
     requirements: str,
     cache_folder: Path,
     limits: Limits = Limits(),
     *,
-    kept_lock: Path | None = None,
-    go_on: Callable[[], None] = do_nothing,
+    job_lock: Path | None = None,
+    keep_alive: Callable[[], None] = do_nothing,
 ) -> Overlay:
     """Install a program's packages on this machine.
 
-    `kept_lock`: the job's own lock, which the first attempt creates and later ones read, so that they have the same
-    versions. `go_on` is called several times a second and stops it by raising. Raises
-    RequirementsRefused with every line that is wrong, RequirementsUnavailable, and OSError.
+    `job_lock`: the job's own lock file, which the first attempt writes and later ones read, so that all have the same
+    versions. `keep_alive` is called several times a second, and may raise to stop. Raises RequirementsRefused, which
+    names every line that is wrong, RequirementsUnavailable, and OSError.
     """
     began = time.monotonic()
     folder = cache_folder / "requirements"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = read_requirements(requirements)
-    lock = _kept(kept_lock)
+    lock = _read_lock(job_lock)
     with work_folder(folder) as work:
-        uv = _Uv(work, limits, began, go_on)
+        uv = _Uv(work, limits, began, keep_alive)
         if lock is None:
             lock = _resolve(wanted, uv, folder / "locks") if wanted else ""
-            lock = _keep(kept_lock, lock)
-        missing = _without_the_workers(lock)
+            lock = _store_lock(job_lock, lock)
+        missing = _list_missing(lock)
         if not missing:
             return Overlay(None, lock, (), time.monotonic() - began)
         name = hashlib.sha256("\n".join([_platform(), *missing]).encode()).hexdigest()
-        place = OverlayCache(folder, limits.most_bytes).get(name, lambda into: uv.install(missing, into), go_on)
+        place = OverlayCache(folder, limits.most_bytes).get(name, lambda into: uv.install(missing, into), keep_alive)
     return Overlay(place, lock, tuple(_pinned(missing)), time.monotonic() - began)
 
 
@@ -184,19 +184,19 @@ def worker_versions() -> Mapping[str, str]:
     return found if tensorflow is None else {**dict.fromkeys(_TENSORFLOW, tensorflow), **found}
 
 
-def _kept(file: Path | None) -> str | None:
+def _read_lock(file: Path | None) -> str | None:
     return file.read_text() if file is not None and file.exists() else None
 
 
-def _keep(file: Path | None, lock: str) -> str:
-    """The job's lock: this one, or that of an attempt that stored it first."""
+def _store_lock(file: Path | None, lock: str) -> str:
+    """Store the job's lock, and return it; or the lock of another attempt that stored it first."""
     if file is not None and not create_file(file, lock.encode()):
         return file.read_text()
     return lock
 
 
 def _resolve(wanted: Sequence[Requirement], uv: "_Uv", locks: Path) -> str:
-    """Every required package, pinned, with hashes; from today's cache if possible."""
+    """The lock of the requirements: every package, pinned, with hashes. From today's cache if possible."""
     asked = "".join(f"{one}\n" for one in sorted(map(str, wanted)))
     constraints = "".join(f"{name}=={version}\n" for name, version in sorted(worker_versions().items()))
     known = locks / hashlib.sha256(f"{_platform()}\n{asked}\n{constraints}".encode()).hexdigest()
@@ -215,8 +215,8 @@ def _platform() -> str:
     return f"{sys.implementation.cache_tag} {sys.platform} {os.uname().machine}"
 
 
-def _without_the_workers(lock: str) -> list[str]:
-    """The entries of a lock with their hashes, without the worker's packages."""
+def _list_missing(lock: str) -> list[str]:
+    """The entries of a lock, with their hashes, of packages that the worker does not have."""
     entries, held = re.split(r"\n(?=\S)", lock.strip()), worker_versions()
     return [one for one in entries if (found := _PINNED.match(one)) and canonicalize_name(found[1]) not in held]
 
@@ -228,11 +228,11 @@ def _pinned(entries: Sequence[str]) -> Iterator[str]:
 class _Uv:
     """Runs `uv` within the limits, with a cache of its own in the folder `work`."""
 
-    def __init__(self, work: Path, limits: Limits, began: float, go_on: Callable[[], None]) -> None:
+    def __init__(self, work: Path, limits: Limits, began: float, keep_alive: Callable[[], None]) -> None:
         self.work = work
         self._limits = limits
         self._began = began
-        self._go_on = go_on
+        self._keep_alive = keep_alive
 
     def resolve(self, requirements: str, constraints: str) -> str:
         (self.work / "requirements.in").write_text(requirements)
@@ -247,7 +247,7 @@ class _Uv:
         self._run("install", "-r", "missing.lock", *options)
 
     def _run(self, *command: str) -> None:
-        """Raises what `overlay` raises."""
+        """Raises what `install_requirements` raises."""
         from uv import find_uv_bin
 
         always = ("--only-binary", ":all:", "--python", sys.executable, "--quiet", "--no-progress", "--color", "never")
@@ -271,7 +271,7 @@ class _Uv:
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         looked = time.monotonic()
         while True:
-            self._go_on()
+            self._keep_alive()
             now = time.monotonic()
             if now - self._began > self._limits.seconds:
                 raise RequirementsRefused(f"the requirements took more than {self._limits.seconds:g} s to install")

@@ -1,7 +1,7 @@
-"""The run of a program: its script from first to last line; each call of `fit` is a run of Fitstop.
+"""Runs the script of a program from its first to its last line. Fitstop handles each call of `fit`.
 
-A resumed attempt starts at the first line again. Finished calls of `fit` return their recorded results and restore the
-model, the files and the random generators. The interrupted call continues from its resume point.
+A resumed attempt starts at the first line again. A call of `fit` that had finished returns its recorded result, and
+restores the model, the files and the random generators. The interrupted call continues from its resume point.
 """
 
 import linecache
@@ -19,47 +19,47 @@ from shared.events import Event
 from shared.job import Conclusion, Ending, JobError, Stop
 from shared.storage import is_storage_error
 from worker.training.callbacks import Callbacks
-from worker.training.conclude import failed, stop_evidence, stopped
+from worker.training.conclude import conclude_failed, conclude_stopped, stop_evidence
 from worker.training.context import RunContext
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.fused import missing_in_keras
 from worker.training.errors import Superseded, TrainingError, TrainingStopped, is_out_of_memory
 from worker.training.program.between_calls import BetweenCalls, Unwind
-from worker.training.program.calls import Before, by_name
+from worker.training.program.calls import Before, bind_arguments
 from worker.training.program.fit_call import ScriptFit
-from worker.training.program.made_model import MadeModel, evaluate_made
+from worker.training.program.made_model import MadeModel, evaluate_made_model
+from worker.training.program.prepared_script import PreparedScript, decide_machine_plan
 from worker.training.program.printing import LastStates
-from worker.training.program.random_state import unchanged
-from worker.training.program.stage import Stage, plan_of_machine
+from worker.training.program.random_state import preserve_generators
 from worker.training.program.work_files import WorkFiles
 
 log = logging.getLogger(__name__)
 
 
-def run_program(run: RunContext, stage: Stage) -> Conclusion:
+def run_program(run: RunContext, script: PreparedScript) -> Conclusion:
     """Run the script and return the job's ending. Raises Superseded."""
-    show = _Show(run, stage)
+    script_run = _ScriptRun(run, script)
     try:
-        if stage.error is not None:
-            raise stage.error
+        if script.error is not None:
+            raise script.error
         run.check()
-        show.play()
-        show.evaluate()
+        script_run.run_script()
+        script_run.evaluate()
     except Unwind as unwound:
-        return show.end(unwound.cause)
+        return script_run.end(unwound.cause)
     except SystemExit as left:
-        return show.leave(left.code)
+        return script_run.leave(left.code)
     except Exception as error:
-        return show.end(error)
-    return show.succeed()
+        return script_run.end(error)
+    return script_run.succeed()
 
 
-class _Show:
+class _ScriptRun:
     """One run of the script."""
 
-    def __init__(self, run: RunContext, stage: Stage) -> None:
+    def __init__(self, run: RunContext, script: PreparedScript) -> None:
         self._run = run
-        self._stage = stage
+        self._prepared = script
         self._files = WorkFiles(run.attempt, self._report_files)
         self._before = Before()
         self._stop: Stop | None = None
@@ -69,17 +69,17 @@ class _Show:
 
     # The script
 
-    def play(self) -> None:
-        prepare_tensorflow(plan_of_machine(self._run.attempt.job))
-        with unchanged():
+    def run_script(self) -> None:
+        prepare_tensorflow(decide_machine_plan(self._run.attempt.job))
+        with preserve_generators():
             missing_in_keras()
-        # The names that Keras gives layers count from here, as in a process of the script's own.
+        # Keras numbers its layers from here, as in a process that runs the script alone.
         keras.utils.clear_session()
         self._files.begin()
-        script = self._stage.script
-        message = f"runs {script.relative_to(self._stage.folder)}"
-        self._run.events.write([Event("program", message, {"entry": str(script.relative_to(self._stage.folder))})])
-        with _as_a_log(), BetweenCalls(self._run) as self._watch, self._fit_replaced():
+        script = self._prepared.script
+        message = f"runs {script.relative_to(self._prepared.folder)}"
+        self._run.events.write([Event("program", message, {"entry": str(script.relative_to(self._prepared.folder))})])
+        with _print_line_by_line(), BetweenCalls(self._run) as self._watch, self._replace_fit():
             try:
                 runpy.run_path(str(script), run_name="__main__")
             except SystemExit as left:
@@ -90,7 +90,7 @@ class _Show:
         self._run.events.write([Event("files", message, facts, "warning")])
 
     @contextmanager
-    def _fit_replaced(self) -> Iterator[None]:
+    def _replace_fit(self) -> Iterator[None]:
         def fit(model: keras.Model, *arguments: Any, **named: Any) -> Any:
             return self._fit(model, arguments, named)
 
@@ -101,10 +101,10 @@ class _Show:
             keras.Model.fit = self._original
 
     def _fit(self, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """One call of `fit`: of the script; nested calls run Keras's own."""
+        """One call of `fit` by the script. A call inside another one runs Keras's own `fit`."""
         if self._call is not None or not model.compiled:
             return self._original(model, *arguments, **named)
-        given = by_name(self._original, model, arguments, named)
+        given = bind_arguments(self._original, model, arguments, named)
         with self._watch.in_fit():
             self._call = ScriptFit(self._run, self._files, self._before, self._original, model, given)
             try:
@@ -123,7 +123,7 @@ class _Show:
     def evaluate(self) -> None:
         """Evaluate the best model of all calls of `fit` after the script has ended."""
         if self._before.calls:
-            evaluate_made(self._run, self._best)
+            evaluate_made_model(self._run, self._best)
 
     # Its end
 
@@ -132,29 +132,29 @@ class _Show:
         return self._call.callbacks if self._call else None
 
     def succeed(self) -> Conclusion:
-        """The script has ended normally."""
-        if self._before.taken_up is not None:
-            self._run.events.write([_all_returned(self._before)])
+        """The conclusion of a script that has ended normally."""
+        if self._before.resumed_attempt is not None:
+            self._run.events.write([_all_returned_event(self._before)])
         stop = self._stop or Stop(reason="script_ended")
         return Conclusion(ending=Ending(status="succeeded", stop=stop))
 
     def leave(self, code: Any) -> Conclusion:
-        """The script has called `sys.exit` with an error."""
+        """The conclusion of a script that has called `sys.exit` with an error."""
         return self._fail(JobError(code="script_failed", message=f"the script ended by sys.exit({code!r})"))
 
     def end(self, error: Exception) -> Conclusion:
-        """The script has ended before its last line."""
+        """The conclusion of a script that an error or a request to stop has ended."""
         if isinstance(error, Superseded):
             self._run.writer.give_up()
             raise error
         if isinstance(error, TrainingStopped):
             self._run.writer.finish()
-            return stopped(self._run, self._callbacks, error, self._stop)
+            return conclude_stopped(self._run, self._callbacks, error, self._stop)
         self._run.writer.give_up()
         is_ours = isinstance(error, TrainingError) or (isinstance(error, OSError) and not self._frames(error))
         if is_ours or is_out_of_memory(error):
             log.exception("the run failed", exc_info=error)
-            return failed(self._run, self._callbacks, error)
+            return conclude_failed(self._run, self._callbacks, error)
         return self._fail(self._error_of_the_script(error))
 
     def _fail(self, error: JobError) -> Conclusion:
@@ -163,19 +163,19 @@ class _Show:
 
     def _frames(self, error: Exception) -> list[traceback.FrameSummary]:
         """The frames of an error in the program's own files."""
-        folder = str(self._stage.folder)
+        folder = str(self._prepared.folder)
         return [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(folder)]
 
     def _error_of_the_script(self, error: Exception) -> JobError:
         """Print the traceback as Python would; return its message as a sentence."""
         trace = error.__traceback__
-        while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(str(self._stage.folder)):
+        while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(str(self._prepared.folder)):
             trace = trace.tb_next
         traceback.print_exception(type(error), error, trace or error.__traceback__)
         frames = self._frames(error)
         where = ""
         if frames:
-            name = frames[-1].filename.removeprefix(f"{self._stage.folder}/")
+            name = frames[-1].filename.removeprefix(f"{self._prepared.folder}/")
             where = f" ({name}, line {frames[-1].lineno})"
         hint = ""
         if isinstance(error, ModuleNotFoundError):
@@ -184,16 +184,16 @@ class _Show:
         return JobError(code="script_failed", message=f"{type(error).__name__}: {text}{where}{hint}")
 
 
-def _all_returned(before: Before) -> Event:
-    """The event of an attempt in which every call of `fit` was already finished."""
-    assert before.taken_up is not None
-    facts = {"epoch": before.epochs + 1, "batch": 0, "from_attempt": before.taken_up.number}
-    return Event("resume", f"resumed after the last call of fit, of attempt {before.taken_up.number}", facts)
+def _all_returned_event(before: Before) -> Event:
+    """The event of an attempt in which every call of `fit` had already finished."""
+    assert before.resumed_attempt is not None
+    facts = {"epoch": before.epochs + 1, "batch": 0, "from_attempt": before.resumed_attempt.number}
+    return Event("resume", f"resumed after the last call of fit, of attempt {before.resumed_attempt.number}", facts)
 
 
 @contextmanager
-def _as_a_log() -> Iterator[None]:
-    """Standard output and standard error, line by line."""
+def _print_line_by_line() -> Iterator[None]:
+    """While the context is open, write standard output and standard error line by line."""
     linecache.checkcache()
     out, error = LastStates(sys.stdout), LastStates(sys.stderr)
     with redirect_stdout(out), redirect_stderr(error):

@@ -1,7 +1,7 @@
-"""The callbacks that a script passes to `fit`: they act as in Keras, and Fitstop observes them.
+"""The callbacks that a script passes to `fit`. They act as in Keras, and Fitstop observes them.
 
-Nothing of a callback is replaced, so every argument means what it means to Keras. What Fitstop adds: their states in
-the resume points, the script's own epoch numbers, and which callback ended the training.
+Every argument means the same as in Keras. Fitstop adds: their states in resume points, the script's own epoch numbers,
+and which callback stopped the training.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,10 +30,9 @@ class UnsuitableCallback(ValueError):
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the script counts:
+    """How the script counts epochs: they are the job's minus `offset`. `params` are the parameters of its callbacks.
 
-    its epochs are the job's minus `offset`; `params` are those of its callbacks. `begun` is the job's epoch inside
-    which the run resumes: its `on_epoch_begin` was called before the interruption.
+    `begun`: the job's epoch inside which the run resumes, whose `on_epoch_begin` was called before the interruption.
     """
 
     offset: int
@@ -42,9 +41,10 @@ class Numbering:
 
 
 class ScriptCallbacks(keras.callbacks.Callback):
-    """All of them as one, in the script's order, and after them the history that `fit` returns if the script has none.
+    """All callbacks of the script as one, in their order, and then a History if the script passes none.
 
-    `stopped_by` is the callback that ended the training, or None.
+    `stopped_by`: the callback that stopped the training, or None. `rates`: the learning rate before and after
+    ReduceLROnPlateau at the end of the last epoch, if the script has one.
     """
 
     def __init__(self, callbacks: Sequence[Any], numbering: Numbering) -> None:
@@ -62,7 +62,7 @@ class ScriptCallbacks(keras.callbacks.Callback):
         self._plateau = self.find(keras.callbacks.ReduceLROnPlateau)
 
     def find(self, kind: type[Any]) -> Any:
-        """The first of a kind; None where there is none."""
+        """The first callback of a class; None if there is none."""
         return next((one for one in self.callbacks if isinstance(one, kind)), None)
 
     def set_model(self, model: keras.Model) -> None:
@@ -146,15 +146,15 @@ class ScriptCallbacks(keras.callbacks.Callback):
     def restore_arrays(self, arrays: Arrays) -> None:
         """Restore everything. Call after `on_train_begin`, which resets callbacks."""
         history = decode(self._restoring["history"], arrays)
-        _put_back(self.history, history)
+        _restore_fields(self.history, history)
         stopped = self._restoring["stopped_by"]
         self.stopped_by = None if stopped is None else self.callbacks[stopped]
         for one, state in zip(self.callbacks, self._restoring["callbacks"], strict=True):
             _restore(one, decode(state, arrays))
 
 
-def choose(callbacks: Any) -> list[Any]:
-    """The callbacks of a script that act in a run of Fitstop's. Raises UnsuitableCallback."""
+def choose_callbacks(callbacks: Any) -> list[Any]:
+    """The callbacks of a script without those that Fitstop replaces. Raises UnsuitableCallback."""
     given = list(_each(callbacks))
     for one in given:
         if not isinstance(one, keras.callbacks.Callback):
@@ -171,7 +171,7 @@ def choose(callbacks: Any) -> list[Any]:
 
 
 def _each(callbacks: Any) -> Iterator[Any]:
-    """One by one, out of lists and out of Keras's own container."""
+    """Yield each callback, also from nested lists and from Keras's CallbackList."""
     for one in tree.flatten(callbacks) if callbacks is not None else ():
         if type(one) is keras.callbacks.CallbackList:
             yield from one.callbacks
@@ -179,8 +179,8 @@ def _each(callbacks: Any) -> Iterator[Any]:
             yield one
 
 
-def forgets(callback: Any) -> str | None:
-    """Why a callback loses its state in an interruption; None if it keeps everything."""
+def explain_lost_state(callback: Any) -> str | None:
+    """Why a callback loses state in an interruption; None if it loses nothing."""
     name, treatment = type(callback).__name__, treatment_of(callback)
     if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
         return None
@@ -226,18 +226,18 @@ def _restore(callback: Any, state: dict[str, Any]) -> None:
     if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
         callback.set_state(state["own"])
     else:
-        _put_back(callback, state)
+        _restore_fields(callback, state)
     treatment_of(callback).reopen(callback)
 
 
-def _put_back(callback: Any, fields: Mapping[str, Any]) -> None:
+def _restore_fields(callback: Any, fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         if not _refill(vars(callback).get(name), value):
             setattr(callback, name, value)
 
 
 def _refill(held: Any, content: Any) -> bool:
-    """Put the content into a list, a set or a dictionary, which the script may hold, too; False for other values."""
+    """Replace the content of a list, set or dict in place, since the script may refer to it; False for other types."""
     if type(held) is not type(content) or not isinstance(held, list | set | dict):
         return False
     held.clear()
@@ -246,9 +246,9 @@ def _refill(held: Any, content: Any) -> bool:
 
 
 def _settle_direction(callback: Any) -> None:
-    """Make a callback choose its direction now, and not at the first epoch's end, when it changes its `min_delta`."""
+    """Make a callback choose min or max now. At the end of the first epoch it would also change its `min_delta`."""
     if callback.monitor_op is None:
         try:
             callback._set_monitor_op()
         except ValueError:
-            return  # it says so itself at that moment
+            return  # it raises the error itself at the end of the epoch

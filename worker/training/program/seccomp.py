@@ -1,8 +1,8 @@
-"""A filter of system calls (seccomp(2)), for what Landlock does not know.
+"""A filter of system calls (seccomp(2)), for what Landlock does not restrict.
 
-libseccomp's bindings need a shared library or have no wheels for all of our Pythons and machines; the pure-Python
-packages are months old. So the filter is assembled here, from a table: a system call is refused always, or but for
-some arguments.
+libseccomp's bindings need a shared library, or have no wheels for all supported Pythons and machines, and the
+pure-Python packages are months old. So the filter is assembled here from a table: a system call is refused always, or
+for some arguments.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from worker.training.program.kernel import MACHINE, NotGiven, call
 from worker.training.program.syscalls import NUMBERS
 
-# Of each machine: its number for the filter, seccomp(2), and its column of the table.
+# For each machine: its number in the filter, the number of seccomp(2), and its column in the table.
 _MACHINES = {"x86_64": (0xC000003E, 317, 0), "aarch64": (0xC00000B7, 277, 1)}
 _FILTER_OF_ALL_THREADS = (1, 1)
 
@@ -24,7 +24,7 @@ _KILL, _REFUSE, _ALLOW = 0x8000_0000, 0x0005_0000, 0x7FFF_0000
 _MACHINE_AT, _NUMBER_AT, _ARGUMENTS_AT = 4, 0, 16
 _ALL_BITS = 0xFFFF_FFFF
 
-# The newest that this table was written for (Linux 6.17); what comes later is "not implemented".
+# The newest system call when this table was written (Linux 6.17). Later ones get the error "not implemented".
 _NEWEST = 469
 
 _ALWAYS_REFUSED = (
@@ -48,7 +48,7 @@ _ALWAYS_REFUSED = (
     *("inotify_add_watch", "symlink", "symlinkat", "mknod", "mknodat", "shmget", "shmat", "shmctl", "msgget", "msgsnd"),
     *("msgrcv", "msgctl", "semget", "semop", "semctl", "semtimedop", "mq_open", "mq_unlink"),
 )
-# Landlock never judges them. Copying a file ends with one, so that a refusal would stop what is harmless.
+# Landlock does not check them. Copying a file ends with one, so an error would stop harmless programs.
 _ATTRIBUTES = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes"),
     *("futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
@@ -57,7 +57,7 @@ _ATTRIBUTES = (
 _BY_PROCESS = ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr", "move_pages")
 _NEW_NAMESPACES = 0x7E02_0000
 _PR_SET_PDEATHSIG = 1
-_PUSH_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: write what somebody else's terminal reads
+_PUSH_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: write to the input of another terminal
 _SET_OWNER_BY_IOCTL = (0x8901, 0x8902)  # FIOSETOWN, SIOCSPGRP: have the kernel send SIGIO to a process
 _SET_OWNER = (8, 15)  # F_SETOWN, F_SETOWN_EX
 _SOCKET_TYPE = 0xF
@@ -127,8 +127,9 @@ def _any_of(argument: int, *values: int) -> tuple[Case, ...]:
 
 
 def _socket_rules(*, network: bool) -> dict[str, Rule]:
-    """A pair of sockets is nobody's way out. CUDA makes a socket of the kind SEQPACKET. Those that must
-    not be reached, as Docker's, D-Bus's and the fork server's, are streams.
+    """Allow socket pairs, which reach nothing outside, and SEQPACKET sockets, which CUDA needs.
+
+    Sockets that a program must not reach, such as Docker's, D-Bus's and the fork server's, are stream sockets.
     """
     local = ((Test(0, socket.AF_UNIX), Test(1, socket.SOCK_SEQPACKET, _SOCKET_TYPE)),)
     internet = tuple(
@@ -136,7 +137,7 @@ def _socket_rules(*, network: bool) -> dict[str, Rule]:
         for family in (socket.AF_INET, socket.AF_INET6)
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
     )
-    # The C library asks it which kinds of addresses this machine has.
+    # With it the C library finds out which kinds of addresses this machine has.
     routes = ((Test(0, socket.AF_NETLINK), Test(2, 0)),)
     return {
         "socket": Rule(errno.EACCES, but=(*local, *internet, *routes) if network else local),
@@ -145,7 +146,7 @@ def _socket_rules(*, network: bool) -> dict[str, Rule]:
 
 
 def _signal_rules(own: int) -> dict[str, Rule]:
-    """Signals go to this process, which leads its group, and to that group."""
+    """Allow signals only to this process, which leads its group, and to that group."""
     return {
         **dict.fromkeys(("tkill", "pidfd_send_signal"), Rule()),
         **dict.fromkeys(("tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"), Rule(but=_any_of(0, own))),
@@ -156,7 +157,7 @@ def _signal_rules(own: int) -> dict[str, Rule]:
 
 
 def _truncation_rules() -> dict[str, Rule]:
-    """Who may only read a file, or not even that, must not empty it: not by name, and not by opening it."""
+    """A file that a program may not write must not be emptied either, by its name or by opening it."""
     return {
         "truncate": Rule(),
         "openat2": Rule(errno.ENOSYS),
@@ -171,10 +172,10 @@ def _writes_what_it_empties(flags: int) -> Rule:
 
 
 def assemble(rules_by_name: Mapping[str, Rule], machine: str) -> list[Instruction]:
-    """The filter as instructions of the kernel's small machine: code, jump if true, jump if false, value.
+    """The filter as BPF instructions: code, jump if true, jump if false, value.
 
-    Each system call is allowed that has no rule and that this table knows to exist. Those of another machine, which
-    have other numbers, end the process.
+    A system call without a rule is allowed if it existed when this table was written. A system call for another machine
+    type, which has other numbers, ends the process.
     """
     architecture, _, column = _MACHINES[machine]
     code = [
@@ -201,7 +202,7 @@ def _block(rule: Rule) -> list[Instruction]:
 
 
 def _case(tests: Iterable[Test], result: Instruction) -> list[Instruction]:
-    """Return `result` where all tests hold, else continue after it."""
+    """Instructions that return `result` if all tests are true, and continue otherwise."""
     code = [result]
     for test in reversed(tuple(tests)):
         code = [
@@ -227,9 +228,9 @@ class _Program(ctypes.Structure):
 
 
 def enforce(need: Need) -> None:
-    """Filter the system calls of all threads of this process and of what they start, for good. Needs no_new_privs.
+    """Filter the system calls of all threads of this process and its children, permanently. Needs no_new_privs.
 
-    Raises NotGiven where the kernel or the machine has no such filters.
+    Raises NotGiven if the kernel or the machine does not support such filters.
     """
     if MACHINE not in _MACHINES:
         raise NotGiven(f"the filter supports x86-64 and aarch64, but this machine is {MACHINE or 'no Linux'}")

@@ -1,7 +1,7 @@
-"""A PyDataset of a script: its batches by their numbers, in an order that a resumed run has again.
+"""Trains on a PyDataset of a script: takes its batches by number, in an order that a resumed run repeats.
 
-Batch number i must be the same whenever it is asked for, until `on_epoch_end` changes it. A resumed run calls that
-for each epoch before its place, as the first run did.
+Batch number i must be the same each time it is read, until `on_epoch_end` changes it. A resumed run calls
+`on_epoch_end` for each epoch before its position, as the first run did.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras.src.trainers.data_adapters import data_adapter_utils, get_data_adapter
 
 from worker.training.callbacks import Callbacks
-from worker.training.engine.stock import EachBatch, without_done_batches
+from worker.training.engine.stock import EachBatch, skip_done_batches
 from worker.training.fit_settings import FitSettings
 from worker.training.resume.point import Place
 
@@ -22,9 +22,9 @@ _PROBED = 2
 
 
 def find_sequence(arguments: Mapping[str, Any]) -> Any:
-    """The PyDataset of a call of `fit` where its batches can be taken by their numbers, else None.
+    """The PyDataset of a call of `fit`, if its batches can be taken by number; else None.
 
-    Not where it loads by several workers or has no end, and not with a weight for each class or steps of one's own.
+    They cannot if the dataset has several workers or no end, or the call has class weights or numbers of steps.
     """
     x = arguments["x"]
     if not isinstance(x, keras.utils.PyDataset) or x.workers > 1 or x.num_batches is None:
@@ -35,7 +35,7 @@ def find_sequence(arguments: Mapping[str, Any]) -> Any:
 
 
 def first_batch(arguments: Mapping[str, Any]) -> Any:
-    """A batch of what a call of `fit` trains on, as a step of Keras's takes it; None where there is none."""
+    """The first training batch of a call of `fit`, in the form that a Keras step takes; None if there is none."""
     x = arguments["x"]
     if isinstance(x, keras.utils.PyDataset):
         batch = x[0]
@@ -57,7 +57,7 @@ class SequenceLoop:
         settings: FitSettings,
         place: Place,
     ) -> None:
-        """Bring the data to where the run resumes."""
+        """Call `on_epoch_end` for each epoch before `place`, where the run resumes."""
         self._fit = fit
         self._model = model
         self._arguments = arguments
@@ -74,7 +74,7 @@ class SequenceLoop:
         place, model = callbacks.resume.place, self._model
         model.jit_compile = False
         model.make_train_function(force=True)
-        model.train_function = without_done_batches(model, place)
+        model.train_function = skip_done_batches(model, place)
         self._fit(
             model,
             self._batches(place),
@@ -92,7 +92,7 @@ class SequenceLoop:
         return tf.data.Dataset.from_generator(lambda: self._in_order(place), output_signature=_specs(self._sequence))
 
     def _validation(self) -> Any:
-        """What is validated on: a PyDataset batch by batch, too."""
+        """The validation data; a PyDataset is also read by the numbers of its batches."""
         given = self._arguments["validation_data"]
         if not isinstance(given, keras.utils.PyDataset) or given.num_batches is None:
             return given
@@ -105,12 +105,12 @@ class SequenceLoop:
             done = place.step if epoch == place.epoch else 0
             for number in self._settings.order(epoch, len(self._sequence))[done:]:
                 yield self._sequence[int(number)]
-            # Here and not in a callback: batches may be made before their turn, and none before this.
+            # Not in a callback: batches are prefetched, and those of the next epoch must be made after this call.
             self._sequence.on_epoch_end()
 
 
 class _Validations:
-    """The validations of a run, each over all batches; between two of them the data hears of the epoch's end."""
+    """The validation passes of a run. Calls `on_epoch_end` of the data between two of them."""
 
     def __init__(self, sequence: Any) -> None:
         self._sequence = sequence

@@ -1,4 +1,4 @@
-"""A callback's attributes as JSON values and arrays, and back: what a resume point can hold."""
+"""Encodes a callback's attributes as JSON values and arrays, which a resume point can save, and decodes them."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ Arrays = list[Any]
 
 
 class NotPlain(Exception):
-    """A value that is more than numbers, texts, arrays, and lists and dictionaries of them; a subclass is more, too."""
+    """A value that is not exactly a number, text, array, or a list, tuple, set or dict of these."""
 
 
 def encode(value: Any, arrays: Arrays) -> Any:

@@ -1,7 +1,7 @@
-"""The script's working folder: kept with each resume point, and put back as it was then.
+"""Copies the script's working folder with each resume point, and restores it.
 
-A copy is a folder beside the points. A file that has not changed since the copy before is a hard link to that one, so
-that only what changes is written. Links, devices and empty folders are not kept.
+A copy is a folder next to the points. A file that has not changed since the last copy is a hard link to that, so only
+changes are written. Links, devices and empty folders are not copied.
 """
 
 import os
@@ -17,24 +17,24 @@ from shared.job_folder import AttemptFolder, JobFolder
 from worker.training.background import MOST_WAITING
 from worker.training.resume.point import DamagedPoint
 
-# What of a working folder is kept with a resume point.
+# The limits of what a resume point keeps of the working folder.
 MOST_FILES = 10_000
 MOST_BYTES = 2 * 1024**3
 
 _COPIES = "files"
 _TEMPORARY = ".tmp"
-# A point is on the disk long after its copy was made: one is being written, MOST_WAITING wait, and one is given to the
-# writer next, while the last two on the disk count.
+# A point is on the disk some time after its copy. The last two points on the disk count, one is being written,
+# MOST_WAITING wait, and one is about to be given to the writer.
 _KEPT = MOST_WAITING + 4
 
 Stamp = tuple[int, int, int]
 
 
 class WorkFiles:
-    """The working folder of one attempt.
+    """The working folder of one attempt, as a part of the run's state.
 
-    `report` writes an event: once if something of the folder is not kept, and when it is put back without that, which
-    is `exact=False`.
+    `report` writes an event: once if files are too many or too large to keep, and with `exact=False` if the folder is
+    restored without them.
     """
 
     def __init__(self, attempt: AttemptFolder, report: Callable[..., None]) -> None:
@@ -49,11 +49,11 @@ class WorkFiles:
         self.keeps_next = False
 
     def begin(self) -> None:
-        """Know what lies in the folder before the script runs: the program's own files are not kept while unchanged."""
+        """Remember the files before the script runs. The program's own files are not copied unless they change."""
         self._own = dict(_stamps(self.folder))
 
     def state(self) -> dict[str, Any]:
-        """Copy what is in the folder now, and say where."""
+        """Copy the folder as it is now, and return where the copy is."""
         self._number += 1
         name = f"{self._number:06d}"
         present = dict(_stamps(self.folder))
@@ -68,7 +68,7 @@ class WorkFiles:
         place = self._attempt.resume / _COPIES / name
         place.mkdir(parents=True)
         copied = {path: stamp for path, stamp in kept.items() if self._copy(path, stamp, place)}
-        # With the number of its files, by which a copy is known to be whole.
+        # The name contains the number of files, which shows whether a copy is complete.
         place = place.rename(place.with_name(name := f"{name}-{len(copied)}"))
         self._last = place, copied
         self._forget(place)
@@ -76,7 +76,7 @@ class WorkFiles:
         return {"attempt": self._attempt.number, "copy": name, "removed": removed, "lost": lost}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put the folder back as it was when `state` was taken, by this attempt or by one before it."""
+        """Restore the folder as it was at `state`, which may be of an earlier attempt."""
         if state.get("copy") is None:
             return
         source = _place_of(self._attempt.job, state)
@@ -89,7 +89,7 @@ class WorkFiles:
         for path in kept:
             target = self.folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Another file in its place: what the script holds open of the old one is not written into.
+            # As a new file, because the script may have the old one open.
             target.unlink(missing_ok=True)
             shutil.copy2(source / path, target)
         self._last = None
@@ -97,7 +97,7 @@ class WorkFiles:
             self._report(f"not an exact resume: {state['lost']} files of the script were not kept", exact=False)
 
     def _copy(self, path: str, stamp: Stamp, place: Path) -> bool:
-        """False for a file that a thread or a child of the script has removed since."""
+        """Copy or link one file; False if a thread or a child of the script has removed it."""
         target = place / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if self._last is not None and self._last[1].get(path) == stamp:
@@ -111,7 +111,7 @@ class WorkFiles:
         return True
 
     def _forget(self, new: Path) -> None:
-        """Remove the copies that no point needs; that of a call of `fit` that has ended stays (`keeps_next`)."""
+        """Remove the copies that no point needs. The copy of a finished call of `fit` stays (`keeps_next`)."""
         if self.keeps_next:
             self.keeps_next = False
             return
@@ -122,7 +122,7 @@ class WorkFiles:
 
 
 def check_copy(job: JobFolder, state: dict[str, Any]) -> None:
-    """Raise DamagedPoint where the copy of a point's `state` lacks files; an older one does not say how many it has."""
+    """Raise DamagedPoint if the copy of a point's `state` lacks files. Old versions' copies have no number of files."""
     name, dash, count = str(state.get("copy") or "").partition("-")
     if dash and len(list(_stamps(_place_of(job, state)))) != int(count):
         raise DamagedPoint(f"the script's files at that point (copy {name}) are incomplete")
@@ -133,7 +133,7 @@ def _place_of(job: JobFolder, state: dict[str, Any]) -> Path:
 
 
 def _choose(stamps: dict[str, Stamp]) -> dict[str, Stamp]:
-    """The files that are kept: the smallest first, up to the limits."""
+    """The files to copy: the smallest first, up to the limits."""
     kept: dict[str, Stamp] = {}
     total = 0
     for path, stamp in sorted(stamps.items(), key=lambda one: one[1][1]):
@@ -145,7 +145,7 @@ def _choose(stamps: dict[str, Stamp]) -> dict[str, Stamp]:
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, Stamp]]:
-    """The plain files beneath a folder by their path, and what differs once one has changed."""
+    """Yield the regular files below a folder: each path, and a stamp that changes with the file."""
     for path, folders, names in os.walk(folder):
         here = Path(path)
         folders[:] = [one for one in folders if one not in {_TEMPORARY, "__pycache__"}]

@@ -1,13 +1,14 @@
-"""The resume point: all that a run is made of after an epoch, or inside one, so that the next attempt resumes exactly.
+"""Resume points: the complete state of a run after an epoch or inside one, from which the next attempt resumes exactly.
 
-    point.py      the file: whole or absent, hashed
-    state.py      what is captured from the model, the optimizer and the random generators, and put back
-    computed_by.py  what computes its numbers: libraries, processor, device
-    store.py      the points of a job: the last two are kept, a damaged one is reported and the one before it used
-    take_over.py  what a new attempt takes from the one before it: the log's rows, the checkpoints
-    extend.py     a point of another job, made the beginning of one that carries on with it under other settings
+    point.py        the file of a resume point: complete or absent, hashed
+    state.py        captures and restores the model, the optimizer and the random generators
+    parts.py        the callbacks, the log and the checkpoints, whose state is also saved
+    computed_by.py  the libraries, the processor and the device that compute a run's numbers
+    store.py        the points of a job: keeps the last two; if one is damaged, reports that and uses the one before it
+    session.py      finds, restores and saves the points of one run
+    take_over.py    what a new attempt copies from the previous one: the log's rows, the checkpoints
 
-A killed run that resumes at a point ends at the same epoch with the same log and the same weights as one that was
-never touched, bit for bit on a CPU. Keras's own BackupAndRestore forgets the callbacks' state (keras#14862, #17012),
-the random generators and the log.
+On a CPU, a run that was killed and resumed ends at the same epoch, with the same log and the same weights, bit for bit,
+as one that was not. Keras's own BackupAndRestore does not save the callbacks' state (keras#14862, #17012), the random
+generators and the log. `worker/training/extend.py` adapts a point for a job that extends another one.
 """

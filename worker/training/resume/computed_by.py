@@ -1,4 +1,4 @@
-"""What computes a run's numbers: with other libraries, or on another kind of processor, their last bits may differ."""
+"""What computes a run's numbers: other libraries, or another processor, may change their last bits."""
 
 import os
 import platform
@@ -12,18 +12,18 @@ _LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
 _CPU_INFO = Path("/proc/cpuinfo")
 # The names in /proc/cpuinfo, of x86 and of ARM, by which a type of processor is known.
 _TYPE = ("vendor_id", "cpu family", "model", "model name", "CPU implementer", "CPU part")
-# The instructions among the flags for which TensorFlow, oneDNN, Eigen and OpenBLAS have kernels of their own.
+# The CPU features for which TensorFlow, oneDNN, Eigen and OpenBLAS have special kernels.
 _KERNELS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "bf16", "i8mm")
 
 
 def computed_by() -> dict[str, str]:
-    """The versions of the libraries, the processor and the device, as a resume point names them."""
+    """The versions of the libraries, the processor and the device, by the names that a resume point uses."""
     found = {name.removesuffix("-cpu"): number for name in _LIBRARIES if (number := _version(name))}
     return {**found, "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"), **_processor(), "device": _device()}
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What has changed, for people; what a point of an older version does not name is taken to be the same."""
+    """What has changed, in words. Something that a point of an older version does not name counts as unchanged."""
     return [
         _change(name, value, now.get(name, "none")) for name, value in before.items() if now.get(name, "none") != value
     ]

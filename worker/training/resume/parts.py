@@ -1,4 +1,4 @@
-"""What a resume point holds beside the model: the callbacks' states, the CSV log and the checkpoints."""
+"""What a resume point contains besides the model: the callbacks' states, the CSV log and the checkpoints."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -7,7 +7,7 @@ from worker.training.checkpoints import CheckpointStore
 
 
 class Stateful(Protocol):
-    """A callback whose state belongs to the run."""
+    """A callback whose state a resume point saves."""
 
     def state(self) -> dict[str, Any]:
         """Its state as JSON values."""
@@ -18,13 +18,13 @@ class Stateful(Protocol):
 
 @runtime_checkable
 class WithArrays(Protocol):
-    """A callback whose state holds arrays beside its JSON values."""
+    """A callback whose state also has arrays."""
 
     def arrays(self) -> list[Any]:
-        """The arrays, in an order that its state knows; asked for after the state."""
+        """The arrays, in an order that its state describes. Called after `state`."""
 
     def restore_arrays(self, arrays: list[Any]) -> None:
-        """Take the arrays back; after the state."""
+        """Restore the arrays. Called after `restore`."""
 
 
 class Log(Protocol):
@@ -35,12 +35,12 @@ class Log(Protocol):
         """Its bytes so far."""
 
     def sync_and_hash(self, length: int) -> str:
-        """Bring the first `length` bytes onto the disk; their sha256."""
+        """Flush the first `length` bytes to the disk, and return their SHA-256."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of one run. `stateful`: the callbacks by the names that a resume point knows them by."""
+    """The parts of one run. `stateful`: the callbacks by their names in a resume point."""
 
     stateful: dict[str, Stateful]
     log: Log | None

@@ -2,7 +2,7 @@
 
     magic (8 bytes) | length of the header (u64, little endian) | header (JSON) | tensors, raw | sha256 of all before
 
-The header lists the tensors in order: name, dtype, shape. The hash makes every flipped bit and every cut end known.
+The header lists the tensors in order: name, dtype, shape. The hash detects every flipped bit and every truncation.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ _HASH_BYTES = 32
 
 
 class DamagedPoint(FitstopError):
-    """The file is not what was written, or belongs to something else."""
+    """The file is damaged, or the point belongs to another job or model."""
 
     code = "damaged_resume_point"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run resumes: the epoch (from 0), and how many of its batches are done. Sorts by time."""
+    """Where a run resumes: the epoch (from 0), and how many of its batches are done."""
 
     epoch: int
     step: int
@@ -43,10 +43,10 @@ class Place:
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A run at one moment. `tensors` are named arrays or tensors in order; every other part is JSON values.
+    """The state of a run at one moment. `tensors` are named arrays or tensors, in order; all else is JSON values.
 
-    `owner` says whose it is (`resume.store`) and `built_with` what computed it (`resume.computed_by`); `is_stopped`
-    that a callback has ended training; `log_bytes` and `log_sha256` are the log's length and hash at that moment.
+    `is_stopped`: a callback has ended training. `owner`: the job (`resume.store`). `built_with`: what computed it
+    (`resume.computed_by`). `callbacks`: their states by name. `log_bytes`, `log_sha256`: length and hash of the log.
     """
 
     place: Place
@@ -62,9 +62,9 @@ class ResumePoint:
 
 
 def write_point(path: Path, point: ResumePoint, reserve_bytes: int = 0) -> int:
-    """Put `point` at `path`, whole; the answer is its size in bytes.
+    """Write `point` to `path`, completely or not at all, and return the size in bytes.
 
-    Raises OSError (ENOSPC) and writes nothing where there is no room for it beside `reserve_bytes`.
+    Raises OSError (ENOSPC) and writes nothing if there is no space for it in addition to `reserve_bytes`.
     """
     parts = _pack(point)
     size = sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in parts)
@@ -74,10 +74,10 @@ def write_point(path: Path, point: ResumePoint, reserve_bytes: int = 0) -> int:
 
 
 def read_point(path: Path) -> ResumePoint:
-    """The point at `path`.
+    """Read the point at `path`.
 
-    Raises DamagedPoint with what is wrong, NewerFormat, OSError where it cannot be read, and KeyError, TypeError or
-    ValueError where its header is none.
+    Raises DamagedPoint, NewerFormat, OSError if the file cannot be read, and KeyError, TypeError or ValueError if the
+    header lacks something.
     """
     with at_path(path):
         content = path.read_bytes()
@@ -94,7 +94,7 @@ def read_point(path: Path) -> ResumePoint:
 
 
 def _pack(point: ResumePoint) -> list[bytes | memoryview]:
-    """The file in parts, so that no thread holds the interpreter while hundreds of megabytes are copied."""
+    """The file in parts. Joining hundreds of megabytes would block the other threads of the process."""
     arrays = [np.ascontiguousarray(_array(tensor)) for _, tensor in point.tensors]
     header = {
         "format": FORMAT,
@@ -127,7 +127,7 @@ def _pack(point: ResumePoint) -> list[bytes | memoryview]:
 
 
 def _array(tensor: Any) -> npt.NDArray[Any]:
-    """A tensor's values without a copy where they lie in this machine's memory."""
+    """A tensor's values, without a copy if they are in the machine's memory."""
     return tensor.numpy() if hasattr(tensor, "numpy") else np.asarray(tensor)
 
 
@@ -161,6 +161,6 @@ def _dtype(name: str) -> "np.dtype[Any]":
     try:
         return np.dtype(name)
     except TypeError:
-        import ml_dtypes  # bfloat16 and its kin
+        import ml_dtypes  # bfloat16 and similar types
 
         return np.dtype(getattr(ml_dtypes, name))

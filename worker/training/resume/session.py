@@ -1,4 +1,4 @@
-"""The resume points of one run: found before it begins, put back when it does, saved while it goes."""
+"""Finds, restores and saves the resume points of one run."""
 
 import logging
 import os
@@ -34,20 +34,23 @@ from worker.training.resume.take_over import check_log, check_manifest, take_ove
 
 log = logging.getLogger(__name__)
 
-# What makes a point of an earlier attempt this run's own; None for one that is of something else.
+# Adapts a point of an earlier attempt to this run; returns None for a point of another run of the job.
 Accept = Callable[[ResumePoint, AttemptFolder], ResumePoint | None]
 
 
 class ResumeSession:
-    """What one attempt's run and its resume points have to do with each other.
+    """Finds the point from which a run continues, when it is created; restores it; saves new points.
 
-    `resumed` is the point that this run continues from, None where it begins at the beginning.
+    `resumed` is that point; None if the run starts at its first epoch.
     """
 
     def __init__(
         self, run: RunContext, model: keras.Model, fit: FitSettings, accept: Accept, finished: str | None = None
     ) -> None:
-        """`finished` is the name of the record of this run if it has ended: then `finished_by` is its attempt."""
+        """`finished` is the file name that the record of this run has once it has ended.
+
+        If there is such a record, it is the point, and `finished_by` is its attempt.
+        """
         self._accept = accept
         self._finished = finished
         self.finished_by: AttemptFolder | None = None
@@ -69,12 +72,12 @@ class ResumeSession:
 
     @property
     def place(self) -> Place:
-        """Where the run begins."""
+        """Where the run starts or resumes."""
         return self.resumed.place if self.resumed else Place(self._first_epoch, 0)
 
     @property
     def save_seconds(self) -> float:
-        """How long a save takes the writer of late."""
+        """How many seconds a recent save took the writer thread."""
         return self._saving.usual
 
     @property
@@ -83,7 +86,7 @@ class ResumeSession:
         return self.resumed is not None and self.resumed.is_stopped
 
     def restore(self, parts: Parts) -> None:
-        """Put everything back but the metrics of an unfinished epoch."""
+        """Restore everything except the metrics of an unfinished epoch."""
         assert self.resumed is not None
         restore_tensors(self._model, self.resumed)
         restore_random(self.resumed)
@@ -93,7 +96,7 @@ class ResumeSession:
                 callback.restore_arrays(_arrays_of(name, self.resumed))
 
     def _restore_callback(self, name: str, callback: Stateful, saved: dict[str, Any]) -> None:
-        """Put a callback's state back; what the point's version did not know of it starts from its default."""
+        """Restore a callback's state. Values that an older version did not save start from their defaults."""
         fresh = callback.state()
         callback.restore({key: saved.get(key, value) for key, value in fresh.items()})
         missing = [key for key in fresh if key not in saved]
@@ -103,14 +106,14 @@ class ResumeSession:
             )
 
     def restore_inside_epoch(self) -> None:
-        """Put back the metrics of the epoch that was left in its middle."""
+        """Restore the metrics of the unfinished epoch."""
         assert self.resumed is not None
         restore_metrics(self._model, self.resumed)
 
     def save(self, parts: Parts, place: Place, *, is_stopped: bool, finished: str | None = None) -> None:
-        """Give the run as it is at `place` to the writer, which then removes what no point needs any more.
+        """Save the run at `place` in the writer thread, which then removes what no point needs any more.
 
-        With `finished` it is the record of that name, of a run that has ended.
+        With `finished` the file is the record of a run that has ended, with that name.
         """
         log_bytes = parts.log.length if parts.log else 0
         states = {name: callback.state() for name, callback in parts.stateful.items()}
@@ -143,7 +146,7 @@ class ResumeSession:
 
     def _remove_replaced(self) -> None:
         if not os.access(self.attempt.path.parent, os.W_OK):
-            return  # a program's process: its next attempt removes what is older (`remove_older`)
+            return  # the process of a program, which may not; its next attempt does it (`remove_older`)
         try:
             self._has_replaced_all = self._has_replaced_all or remove_replaced(self.attempt, self._resumed_from)
         except OSError as error:
@@ -154,7 +157,7 @@ class ResumeSession:
         self._events.write([Event("resume", message, facts, level)])
 
     def report_inexact(self, reason: str, kind: Kept = "inexact") -> None:
-        """Say that from here on the run may differ from one that was never interrupted, and why."""
+        """Report that from now on the run may differ from one that was not interrupted, and why."""
         self.report(f"not an exact resume: {reason}", exact=False, kind=kind)
 
     def _find(self) -> ResumePoint | None:
@@ -174,7 +177,7 @@ class ResumeSession:
         return point
 
     def report_place(self, place: Place, earlier: AttemptFolder) -> None:
-        """Say where this attempt resumes, and whose work it takes up."""
+        """Report where this attempt resumes, and which attempt or job it continues."""
         facts = {"epoch": place.epoch + 1, "batch": place.step, "from_attempt": earlier.number}
         whose = f"attempt {earlier.number}" if earlier.number else self._record.extends
         self.report(f"resumed at {place} from {whose}", "info", **facts)

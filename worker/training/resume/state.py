@@ -1,11 +1,11 @@
-"""Everything that a run's numbers depend on and that is not on the volume yet: captured, and put back.
+"""Captures and restores the state that a run's numbers depend on, and that is in no other file.
 
-    model.variables        weights, and the seed generators' counters, which no .keras file holds
+    model.variables        weights, and the counters of seed generators, which a .keras file does not contain
     optimizer.variables    iterations, learning rate, moments
-    metrics_variables      only inside an epoch; Keras resets them when one begins
+    metrics_variables      only inside an epoch: Keras resets them at its beginning
     Python's and numpy's random generators
 
-Nothing of the data's order is stored: it follows from (seed, epoch) alone.
+The order of the data is not stored, because it follows from (seed, epoch).
 """
 
 import random
@@ -23,10 +23,9 @@ _Tensors = tuple[tuple[str, Any], ...]
 
 
 def snapshot_tensors(model: keras.Model, *, inside_epoch: bool) -> _Tensors:
-    """The variables' values at this moment, in an order that the same spec always gives; nothing is copied yet.
+    """The variables' values at this moment, with names, in the same order for the same spec.
 
-    TensorFlow copies a variable's tensor before it changes it while a reference is held. Anything with `__array__`
-    may be written.
+    Nothing is copied yet: TensorFlow copies a tensor that is referenced before it changes the variable.
     """
     generator: Any = np.random.get_state()
     return (
@@ -39,7 +38,7 @@ def snapshot_tensors(model: keras.Model, *, inside_epoch: bool) -> _Tensors:
 
 
 def capture_random() -> dict[str, Any]:
-    """Python's generator, and what of numpy's is not a tensor."""
+    """The state of Python's random generator, and that of numpy's without its array, which is a tensor of the point."""
     version, internal, gauss = random.getstate()
     name, _, position, has_gauss, cached = np.random.get_state()
     return {
@@ -49,7 +48,7 @@ def capture_random() -> dict[str, Any]:
 
 
 def check_tensors(model: keras.Model, point: ResumePoint) -> None:
-    """Raise DamagedPoint where the point is not of this model: another library may build it otherwise."""
+    """Raise DamagedPoint unless the tensors fit the model, which other library versions may build differently."""
     inside_epoch = point.place.step > 0
     variables = list(_saved_variables(model, inside_epoch=inside_epoch))
     saved = [(name, array) for name, array in point.tensors if not name.startswith(("random:", "callback:"))]
@@ -61,7 +60,7 @@ def check_tensors(model: keras.Model, point: ResumePoint) -> None:
 
 
 def check_random(point: ResumePoint) -> None:
-    """Raise DamagedPoint where the generators' states are not there as `restore_random` puts them back."""
+    """Raise DamagedPoint if `restore_random` cannot restore the point's random generators."""
     try:
         version, internal, gauss = point.random["python"]
         random.Random().setstate((version, tuple(internal), gauss))  # noqa: S311
@@ -71,14 +70,14 @@ def check_random(point: ResumePoint) -> None:
 
 
 def restore_tensors(model: keras.Model, point: ResumePoint) -> None:
-    """Put back all but the metrics."""
+    """Restore all variables except the metrics."""
     saved = dict(point.tensors)
     for name, variable in _saved_variables(model, inside_epoch=False):
         variable.assign(saved[name])
 
 
 def restore_metrics(model: keras.Model, point: ResumePoint) -> None:
-    """Put back the metrics of an epoch that was left in its middle; call after Keras has reset them."""
+    """Restore the metrics of an unfinished epoch. Call this after Keras has reset them."""
     saved = dict(point.tensors)
     for name, variable in _saved_variables(model, inside_epoch=True):
         if name.startswith("metric:"):
@@ -86,7 +85,7 @@ def restore_metrics(model: keras.Model, point: ResumePoint) -> None:
 
 
 def restore_random(point: ResumePoint) -> None:
-    """Put back Python's and numpy's generators."""
+    """Restore Python's and numpy's random generators."""
     version, internal, gauss = point.random["python"]
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(_numpy_state(point))
@@ -98,15 +97,15 @@ def _numpy_state(point: ResumePoint) -> tuple[str, npt.NDArray[Any], int, int, f
 
 
 def build_variables(model: keras.Model, batch: tuple[Any, ...]) -> None:
-    """Make the optimizer's and the metrics' variables exist before training, without a step.
+    """Create the variables of the optimizer and the metrics now, without a step. `batch` is one batch of the data.
 
-    Keras would make them in the first step. `_symbolic_build` is a private name of Keras's; a test pins it.
+    Keras would create them in the first step. `_symbolic_build` is a private name of Keras's; a test pins it.
     """
     model._symbolic_build(data_batch=batch)
 
 
 def own_optimizers(model: keras.Model) -> list[tuple[str, Any]]:
-    """The optimizers that a model's own class keeps beside the one that it was compiled with, by attribute."""
+    """The optimizers that a model's own class has in addition to the compiled one, by attribute name."""
     found = sorted(
         (name, value) for name, value in vars(model).items() if isinstance(value, keras.optimizers.Optimizer)
     )
@@ -114,7 +113,7 @@ def own_optimizers(model: keras.Model) -> list[tuple[str, Any]]:
 
 
 def named_variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str, Any]]:
-    """The variables that a resume point holds, each with a name; `inside_epoch` with those of the metrics."""
+    """The variables that a resume point saves, with names; `inside_epoch`: also those of the metrics."""
     named = [(f"model:{index}", variable) for index, variable in enumerate(model.variables)]
     named += [(f"optimizer:{index}", variable) for index, variable in enumerate(model.optimizer.variables)]
     for attribute, optimizer in own_optimizers(model):
@@ -125,7 +124,7 @@ def named_variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str
 
 
 def _saved_variables(model: keras.Model, *, inside_epoch: bool) -> Iterator[tuple[str, Any]]:
-    """The same; of a variable whose value may differ between the devices of a run, each device's."""
+    """`named_variables`, but a variable whose value may differ between devices once for each device."""
     for name, variable in named_variables(model, inside_epoch=inside_epoch):
         if isinstance(variable.value, tf.distribute.DistributedValues) and _may_differ(name, variable):
             yield from ((f"{name}@{device}", one) for device, one in enumerate(variable.value.values))
@@ -134,9 +133,10 @@ def _saved_variables(model: keras.Model, *, inside_epoch: bool) -> Iterator[tupl
 
 
 def _may_differ(name: str, variable: Any) -> bool:
-    """Metrics are added up when they are read; a batch normalization's statistics are never brought together.
+    """Whether the variable's value may differ between the devices of a run.
 
-    What the optimizer changes is the same on every device, since all apply the same gradients.
+    Metrics differ, because they are summed only when they are read, and so do the statistics of batch normalization.
+    What the optimizer changes is the same on every device, because all devices apply the same gradients.
     """
     is_own = not variable.trainable and variable.value.aggregation == tf.VariableAggregation.NONE
     is_added_up = variable.value.synchronization == tf.VariableSynchronization.ON_READ

@@ -1,4 +1,4 @@
-"""A job's resume points on the volume: written by their attempt, read by the next one."""
+"""The resume points of a job on the volume. An attempt writes them, and the next attempt reads them."""
 
 import hashlib
 import json
@@ -19,17 +19,17 @@ log = logging.getLogger(__name__)
 
 
 def owner_of(spec: bytes) -> str:
-    """Whose point it is: the job whose `spec.json` holds these bytes.
+    """The owner that a point names: the SHA-256 of the bytes of the job's `spec.json`.
 
-    Never a hash of what they mean to this version: with a new field and its default it would be another.
+    Not a hash of the parsed spec, which would change when a version adds a field with a default.
     """
     return hashlib.sha256(spec).hexdigest()
 
 
 def first_owner_of(spec: bytes) -> str:
-    """The same as the first versions, whose documents have no `format`, wrote it into their points.
+    """The owner as the first versions wrote it, whose documents have no `format`.
 
-    They hashed all fields of the spec but the budget, and had written all of them into `spec.json`.
+    They hashed all fields of the spec except the budget. `spec.json` had all of these fields.
     """
     record = json.loads(spec)
     identity = {name: record[name] for name in ("id", "spec", "task", "data_sha256")}
@@ -38,10 +38,10 @@ def first_owner_of(spec: bytes) -> str:
 
 
 def save_point(attempt: AttemptFolder, point: ResumePoint, reserve_bytes: int = 0, finished: str | None = None) -> int:
-    """Write a point, then forget all but the last two. The answer is its size in bytes.
+    """Write a point, remove all but the last two, and return the size in bytes.
 
-    Under the name `finished` it is the record of a run that has ended, and is never forgotten. Raises OSError (ENOSPC)
-    and writes nothing where the volume has no room for it beside `reserve_bytes`.
+    With `finished`, the file has that name and is the record of a run that has ended, which is never removed. Raises
+    OSError (ENOSPC) and writes nothing if the volume has no space for it in addition to `reserve_bytes`.
     """
     make_folder(attempt.resume, within=attempt.path)
     name = finished or point_name(point.place.epoch, point.place.step)
@@ -52,9 +52,10 @@ def save_point(attempt: AttemptFolder, point: ResumePoint, reserve_bytes: int = 
 
 
 def remove_older(attempt: AttemptFolder) -> None:
-    """Before an attempt begins whose process may not write to the folders before it: remove what two points replace.
+    """Remove the points of earlier attempts that are not needed any more, before an attempt that runs a program.
 
-    The last two points over all attempts stay, with all points of the attempts that they are of.
+    A program's process may not write to the folders of earlier attempts. The last two points of all attempts stay, with
+    all points of the same attempts.
     """
     newer = 0
     for earlier in reversed(attempt.job.attempts()):
@@ -67,11 +68,11 @@ def remove_older(attempt: AttemptFolder) -> None:
 
 
 def remove_replaced(attempt: AttemptFolder, resumed_from: Path | None) -> bool:
-    """Remove what a point of `attempt`, on the disk by now, replaces; True once it has replaced everything.
+    """Remove what the points of `attempt` replace; True once two points have replaced everything.
 
-    The last two points that can be used stay, over all attempts: while the attempt has written one, that is the point
-    `resumed_from`. Once it has written two, the checkpoints of the attempts before it go as well, if it has its own:
-    nobody reads theirs any more. Those attempts have ended; what was inherited stays.
+    Two usable points stay: after the attempt's first point, `resumed_from` is the other one. After its second point,
+    the points of all earlier attempts are removed, and also their checkpoints if the attempt has its own. Those
+    attempts have ended, and nobody reads these files any more. What the job inherited stays.
     """
     has_two = len(points_of(attempt)) >= _KEPT
     if not has_two and resumed_from is None:
@@ -94,16 +95,15 @@ def newest_point(
     report: Callable[[str], None],
     finished: str | None = None,
 ) -> tuple[AttemptFolder, Path, ResumePoint] | None:
-    """The newest point of the attempts before this one that is whole and ours; None where there is none.
+    """The newest usable point of the earlier attempts, with its attempt and path; None if there is none.
 
-    A record with the name `finished` goes before all points.
+    What the job inherited counts as an attempt; its points belong to the job that it was inherited from. A record with
+    the name `finished` comes before all points. `usable` adapts a point to this run, returns None for a point of
+    another run of the job, and raises DamagedPoint if something that the point refers to is missing.
 
-    What was inherited counts as an attempt, whose points belong to the job that it was inherited from. `usable` makes
-    the point this run's own, answers None for a point of another run of the job, and raises DamagedPoint where what it
-    refers to is not there. Each point that cannot be used is reported: damaged, or written by a version that this one
-    does not understand. So is that none can.
-    Raises OSError where none can be used and a point could not be read: the volume fails, and beginning at the
-    beginning would throw away what it holds.
+    `report` gets a message for each point that is damaged or of an unknown version, and one if no point can be used.
+    Raises OSError if no point can be used and one could not be read: the volume fails, and to start again from the
+    first epoch would lose what it has.
     """
     unread: OSError | None = None
     is_refused = False
@@ -129,7 +129,7 @@ def newest_point(
 
 
 def _is_owned(point: ResumePoint, earlier: AttemptFolder) -> bool:
-    """Whether the point is of the job, or for what was inherited of the job that it was inherited from."""
+    """Whether the point belongs to the job; an inherited point, to the job that it was inherited from."""
     spec = (earlier.job.spec_file if earlier.number else earlier.extended_spec_file).read_bytes()
     return point.owner in {owner_of(spec), first_owner_of(spec)}
 

@@ -1,4 +1,4 @@
-"""What a new attempt takes from the one before it, so that its own folder tells the whole run."""
+"""Copies the log and the checkpoints of the previous attempt, so that a new attempt's folder has the whole run."""
 
 import hashlib
 import json
@@ -12,20 +12,20 @@ from worker.training.resume.point import DamagedPoint, ResumePoint
 
 
 def check_log(earlier: AttemptFolder, point: ResumePoint) -> None:
-    """Raise DamagedPoint where the earlier attempt's log does not hold the rows that the point counts on."""
+    """Raise DamagedPoint if the earlier attempt's log lacks rows that the point refers to."""
     _rows(earlier, point)
 
 
 def check_manifest(point: ResumePoint) -> None:
-    """Raise UnusableDocument where the point's manifest cannot be read."""
+    """Raise UnusableDocument if the point's manifest cannot be read."""
     _manifest(point)
 
 
 def take_over(earlier: AttemptFolder, attempt: AttemptFolder, point: ResumePoint) -> None:
-    """Put the log's rows up to the point, the checkpoints and the manifest of that moment into the attempt's folder.
+    """Copy the log's rows up to the point, and the checkpoints and the manifest at the point, to the attempt's folder.
 
-    Files of the earlier attempt are never changed: it may not know yet that it is over. A checkpoint that has been
-    replaced under its own name since is left out; the resumed run writes it again, as it was.
+    The files of the earlier attempt are not changed, because its process may still run. A checkpoint that was replaced
+    after the point is left out: the resumed run writes it again, with the same content.
     """
     if point.log_bytes:
         replace_file(attempt.training_log, _rows(earlier, point))

@@ -13,7 +13,7 @@ from keras.optimizers import SGD, Adam, AdamW, Lion, RMSprop
 from fitstop.errors import CannotSend
 from fitstop.fitting.compiled import LOSSES, OPTIMIZERS, read_compiled, short_float
 from fitstop.fitting.problems import Problems
-from fitstop.metric_names import FIELD, Names, meant_metric, names_of
+from fitstop.metric_names import FIELD, Names, equivalent_metric, names_of
 from shared.spec import Hyperparameters
 from shared.spec.hyperparameters import Metric
 from shared.spec.loss import LossName
@@ -44,7 +44,7 @@ def refused(**arguments):
 def test_the_names_are_those_of_the_spec():
     assert set(get_args(OptimizerName)) == OPTIMIZERS
     assert set(get_args(LossName)) == LOSSES
-    assert {meant_metric(name) for name in get_args(Metric)} - {None} <= set(get_args(Metric))
+    assert {equivalent_metric(name) for name in get_args(Metric)} - {None} <= set(get_args(Metric))
 
 
 @pytest.mark.parametrize(

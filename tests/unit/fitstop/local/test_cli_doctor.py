@@ -14,14 +14,14 @@ from fitstop.cli import doctor as command
 from fitstop.cli.main import main
 from fitstop.local.doctor import (
     Finding,
+    check_bucket,
+    check_place,
+    check_provider,
+    check_redis,
+    check_shared_memory,
+    check_volume,
     is_container,
-    look_at_all,
-    look_at_bucket,
-    look_at_place,
-    look_at_provider,
-    look_at_redis,
-    look_at_shared_memory,
-    look_at_volume,
+    run_checks,
 )
 from tests.support.bucket import access_to, running_server
 from tests.support.redis import free_port, redis_program, running_redis
@@ -41,7 +41,7 @@ def mounted(folder: Path, size: str):
 
 
 def test_a_volume_that_takes_files_is_measured_and_left_as_it_was(tmp_path):
-    found = look_at_volume(tmp_path / "not" / "yet" / "there")
+    found = check_volume(tmp_path / "not" / "yet" / "there")
     assert found.status in {"ok", "warning"}
     assert "MB/s" in found.detail
     assert list(tmp_path.iterdir()) == []
@@ -49,14 +49,14 @@ def test_a_volume_that_takes_files_is_measured_and_left_as_it_was(tmp_path):
 
 def test_a_full_volume_is_a_problem(tmp_path):
     with mounted(tmp_path / "disk", "1m") as disk:
-        found = look_at_volume(disk)
+        found = check_volume(disk)
     assert (found.status, found.fix) == ("problem", "free space or use a larger volume; jobs wait while it is full")
     assert "No space left on device" in found.detail
 
 
 def test_a_volume_that_is_nearly_full_is_a_problem(tmp_path):
     with mounted(tmp_path / "disk", "100m") as disk:
-        found = look_at_volume(disk)
+        found = check_volume(disk)
     assert found.status == "problem"
     assert "105 MB free" in found.detail
 
@@ -64,15 +64,15 @@ def test_a_volume_that_is_nearly_full_is_a_problem(tmp_path):
 def test_a_read_only_volume_is_a_problem(tmp_path):
     with mounted(tmp_path / "disk", "100m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        found = look_at_volume(disk)
+        found = check_volume(disk)
     assert (found.status, found.fix) == ("problem", "mount it with write access")
 
 
 def test_the_containers_own_disk_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr("fitstop.local.doctor._is_container", lambda: True)
     folder = Path("/usr")
-    assert look_at_place(folder, {}).status == "warning"
-    assert "is lost with it" in look_at_place(folder, {}).detail
+    assert check_place(folder, {}).status == "warning"
+    assert "is lost with it" in check_place(folder, {}).detail
 
 
 DISK, LAYERS = "27 1 254:0 / / rw - ext4 /dev/vda rw", "500 499 0:90 / / rw - overlay overlay rw"
@@ -102,7 +102,7 @@ def redis_server(tmp_path):
 
 
 def test_a_redis_that_answers_is_ok_and_shows_its_clock(redis_server):
-    redis, clock = look_at_redis(redis_server.url)
+    redis, clock = check_redis(redis_server.url)
     assert (redis.status, clock.status) == ("ok", "ok")
     assert clock.detail.endswith("as Redis's")
 
@@ -110,41 +110,41 @@ def test_a_redis_that_answers_is_ok_and_shows_its_clock(redis_server):
 def test_a_redis_with_another_clock_is_a_warning(redis_server, monkeypatch):
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() - 3600)
-    assert look_at_redis(redis_server.url)[1].status == "warning"
+    assert check_redis(redis_server.url)[1].status == "warning"
 
 
 @pytest.mark.parametrize(("password", "says"), [("", "NOAUTH"), ("wrong", "WRONGPASS")])
 def test_a_redis_with_another_password_is_a_problem(redis_server, password, says):
     with redis_server.client() as client:
         client.config_set("requirepass", "right")
-    found = look_at_redis(f"redis://:{password}@127.0.0.1:{redis_server.port}/0")[0]
+    found = check_redis(f"redis://:{password}@127.0.0.1:{redis_server.port}/0")[0]
     assert found.status == "problem"
     assert says in found.detail
     assert "fix the password" in found.fix
-    assert look_at_redis(f"redis://:right@127.0.0.1:{redis_server.port}/0")[0].status == "ok"
+    assert check_redis(f"redis://:right@127.0.0.1:{redis_server.port}/0")[0].status == "ok"
 
 
 def test_no_redis_is_no_problem_where_none_is_wanted():
-    redis, clock = look_at_redis("none")
+    redis, clock = check_redis("none")
     assert (redis.status, clock.status) == ("ok", "ok")
     assert redis.detail.startswith("no Redis configured")
 
 
 def test_a_redis_that_is_away_is_a_problem():
     port = free_port()
-    found = look_at_redis(f"redis://127.0.0.1:{port}/0")[0]
+    found = check_redis(f"redis://127.0.0.1:{port}/0")[0]
     assert (found.status, found.detail) == ("problem", f"127.0.0.1:{port}: Connection refused")
     assert "nothing listens there" in found.fix
 
 
 def test_a_redis_without_tls_where_it_is_expected_is_a_problem(redis_server):
-    found = look_at_redis(f"rediss://127.0.0.1:{redis_server.port}/0")[0]
+    found = check_redis(f"rediss://127.0.0.1:{redis_server.port}/0")[0]
     assert found.status == "problem"
     assert "does not speak TLS" in found.fix
 
 
 def test_a_redis_of_no_name_is_a_problem():
-    found = look_at_redis("redis://nowhere.invalid/0")[0]
+    found = check_redis("redis://nowhere.invalid/0")[0]
     assert found.status == "problem"
     assert "firewall" in found.fix
 
@@ -159,21 +159,21 @@ def test_a_redis_of_no_name_is_a_problem():
     ],
 )
 def test_the_provider_says_which_address_to_open(environment, status, says):
-    found = look_at_provider(environment)
+    found = check_provider(environment)
     assert found.status == status
     assert says in found.detail
 
 
 def test_little_or_no_shared_memory_is_a_warning(tmp_path):
-    assert look_at_shared_memory(tmp_path / "none").status == "warning"
+    assert check_shared_memory(tmp_path / "none").status == "warning"
     with mounted(tmp_path / "shm", "1m") as folder:
-        assert look_at_shared_memory(folder).status == "warning"
+        assert check_shared_memory(folder).status == "warning"
 
 
 @pytest.mark.parametrize(("status", "exit_code"), [("ok", 0), ("warning", 0), ("problem", 8)])
 def test_the_exit_status_is_that_of_the_worst_finding(status, exit_code, monkeypatch):
     findings = [Finding("one", "ok", "well"), Finding("two", status, "as it is", "fix it so")]
-    monkeypatch.setattr(command, "look_at_all", lambda volume, data: iter(findings))
+    monkeypatch.setattr(command, "run_checks", lambda volume, data: iter(findings))
     table = CliRunner().invoke(main, ["doctor"])
     assert table.exit_code == exit_code
     assert ("→ fix it so" in table.stdout) == (status != "ok")
@@ -215,15 +215,15 @@ def test_a_bucket_that_cannot_be_checked_is_a_problem_with_what_to_install(tmp_p
     python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'obstore'\" >&2\nexit 1\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    (found,) = look_at_bucket("s3://bucket/a")
+    (found,) = check_bucket("s3://bucket/a")
     assert (found.status, "No module named 'obstore'" in found.detail) == ("problem", True)
     assert "pip install 'fitstop[local]'" in found.fix
 
 
 def test_a_volume_in_a_bucket_is_raced_for_and_the_disk_behind_it_is_measured(tmp_path, monkeypatch):
-    monkeypatch.setattr("fitstop.local.doctor.look_at_device", lambda: iter(()))
+    monkeypatch.setattr("fitstop.local.doctor.check_device", lambda: iter(()))
     with running_server() as server, access_to(server):
-        found = {one.name: one for one in look_at_all(f"s3://{server.make_bucket()}", tmp_path / "data")}
+        found = {one.name: one for one in run_checks(f"s3://{server.make_bucket()}", tmp_path / "data")}
     assert "volume" not in found
     assert (found["bucket"].status, "16 writers raced" in found["bucket"].detail) == ("ok", True)
     assert f"{tmp_path / 'data'}: " in found["disk"].detail

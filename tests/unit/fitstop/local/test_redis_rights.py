@@ -8,7 +8,7 @@ import redis
 
 from api.state.shared_counts import RedisCounts
 from fitstop.local import redis_server
-from fitstop.local.doctor import look_at_redis
+from fitstop.local.doctor import check_redis
 from fitstop.local.redis_server import ALLOWED, RedisPlan, find_redis_server, warn_of_old
 from shared.queue import RedisQueue, make_celery
 from shared.settings import Settings
@@ -46,7 +46,7 @@ def test_notifications_and_counts_work(plan):
 
 
 def test_the_doctor_may_compare_the_clocks(plan):
-    assert [found.status for found in look_at_redis(plan.url)] == ["ok", "ok"]
+    assert [found.status for found in check_redis(plan.url)] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from rich.console import Console
 from fitstop.client import Client
 from fitstop.connection import Connection
 from fitstop.terminal.sweep_view import short_names, status_words, sweep_fields, trial_table
-from fitstop.terminal.sweep_watch import SweepMoment, _News, _Trials
+from fitstop.terminal.sweep_watch import SweepMoment, _Changes, _Trials
 
 SPACE = {"/hyperparameters/learning_rate": {"log": [1e-4, 1e-1]}, "/model/layers/0": {"int": [8, 64]}}
 
@@ -101,7 +101,7 @@ def test_the_reason_of_the_end_is_in_words_also_of_a_later_version():
 
 
 def test_only_a_better_value_is_the_best_so_far():
-    news = _News()
+    news = _Changes()
     ended = [trial(1, 0.5), trial(2, 0.7), trial(3, None), trial(4, 0.3)]
     lines = [line.plain for line in news.lines(SweepMoment(sweep(), ended))]
     assert ["(best so far)" in line for line in lines] == [True, False, False, True]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from worker.machine.box_trial import BoxTrial, try_box
-from worker.machine.doctor import Card, of_box, of_card, of_code, of_libraries
-from worker.machine.libraries import Libraries, look_at_libraries, missing_from
+from worker.machine.doctor import Card, box_finding, code_finding, gpu_finding, library_findings
+from worker.machine.libraries import Libraries, check_libraries, missing_from
 from worker.machine.trial import try_training
 from worker.supervisor import programs
 
@@ -30,7 +30,7 @@ CARRIED = ["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"]
     ],
 )
 def test_a_card_is_judged_by_its_driver_its_kind_and_its_free_memory(parts, status, says):
-    found = of_card(replace(L4, **parts))
+    found = gpu_finding(replace(L4, **parts))
     assert found["status"] == status
     assert says in found["fix"]
 
@@ -46,7 +46,7 @@ def test_a_card_is_judged_by_its_driver_its_kind_and_its_free_memory(parts, stat
     ],
 )
 def test_tensorflows_code_fits_the_card_is_compiled_for_it_or_is_not_there(capability, status, says):
-    found = of_code("2.21.0", CARRIED, replace(L4, capability=capability))
+    found = code_finding("2.21.0", CARRIED, replace(L4, capability=capability))
     assert found["status"] == status
     assert says in found["detail"]
 
@@ -63,13 +63,13 @@ def test_tensorflows_code_fits_the_card_is_compiled_for_it_or_is_not_there(capab
 def test_a_library_that_is_missing_is_a_problem_unless_it_is_the_drivers_and_there_is_no_gpu(
     missing, card, status, says
 ):
-    (found,) = of_libraries(Libraries(40, 4 * 10**9, missing), card)
+    (found,) = library_findings(Libraries(40, 4 * 10**9, missing), card)
     assert found["status"] == status
     assert says in found["detail"] + found["fix"]
 
 
 def test_where_nvidia_has_no_wheels_nothing_is_said_of_libraries():
-    assert of_libraries(look_at_libraries(), None) == []
+    assert library_findings(check_libraries(), None) == []
 
 
 def test_a_library_that_lies_without_those_beside_it_is_told_with_what_it_misses(tmp_path):
@@ -87,10 +87,10 @@ def test_a_trial_that_fails_says_why():
 
 
 def test_the_doctor_says_what_the_kernel_gives_of_the_box_and_what_it_lacks():
-    closed = of_box(BoxTrial(("files (Landlock 7)",), ("own user: this process is not root",)))
+    closed = box_finding(BoxTrial(("files (Landlock 7)",), ("own user: this process is not root",)))
     assert closed["status"] == "ok"
     assert closed["detail"] == "closed: files (Landlock 7); missing: own user: this process is not root"
-    opened = of_box(BoxTrial((), (), "files: the kernel has no Landlock"))
+    opened = box_finding(BoxTrial((), (), "files: the kernel has no Landlock"))
     assert (opened["status"], opened["detail"]) == ("warning", "open: files: the kernel has no Landlock")
     assert "FITSTOP_ALLOW_CODE=unboxed" in opened["fix"]
 

@@ -21,7 +21,7 @@ from tests.support.wine import article_file, made_file
 from worker.training import prepare
 from worker.training.data.load import load_data
 from worker.training.data.rows import Data
-from worker.training.errors import BadData, DataChanged, DataMissing, failure
+from worker.training.errors import BadData, DataChanged, DataMissing, describe_failure
 from worker.training.prepare import TRUSTED_TYPES
 
 
@@ -199,7 +199,7 @@ def load_with_little_memory(folder: Path) -> str:
     try:
         load_data(attempt, attempt.job.record())
     except Exception as error:
-        told, may_retry = failure(error, attempt.volume_root)
+        told, may_retry = describe_failure(error, attempt.volume_root)
         return f"{told.code} {may_retry} {told.message}"
     return "it fits"
 

@@ -17,7 +17,7 @@ from shared.volume import Volume
 from tests.support.extending import content, end, extended
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
 from tests.unit.shared.records import resolved, spec
-from worker.training.carry_on import plateau_state, stopping_state
+from worker.training.extend import plateau_state, stopping_state
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 

@@ -12,7 +12,7 @@ from shared.points import place_of, points_of
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
-from worker.training.callbacks.narrator import Narrator
+from worker.training.callbacks.epoch_reporter import EpochReporter
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -31,14 +31,14 @@ def job(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
 
 
 def stop_after_two_epochs(job: JobFolder, request: StopRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Narrator.on_epoch_end
+    told = EpochReporter.on_epoch_end
 
-    def tell(self: Narrator, epoch: int, logs: object = None) -> None:
+    def tell(self: EpochReporter, epoch: int, logs: object = None) -> None:
         told(self, epoch, logs)  # type: ignore[arg-type]
         if epoch == 1:
             job.request_stop(request)
 
-    monkeypatch.setattr(Narrator, "on_epoch_end", tell)
+    monkeypatch.setattr(EpochReporter, "on_epoch_end", tell)
 
 
 def test_a_trial_that_cannot_win_keeps_its_evidence_its_model_and_a_place_to_continue(

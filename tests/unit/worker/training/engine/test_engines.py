@@ -21,7 +21,7 @@ from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, row
 from worker.training.engine import fused
 from worker.training.engine.fused import FusedEngine, missing_in_keras
 from worker.training.engine.programs import finite_flags
-from worker.training.engine.stock import without_done_batches
+from worker.training.engine.stock import skip_done_batches
 from worker.training.resume.point import Place
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
@@ -296,5 +296,5 @@ def test_a_cancel_inside_a_long_epoch_leaves_no_half_epoch(volume: Volume, monke
 
 def test_a_resumed_epoch_leaves_out_the_calls_that_are_done_where_each_has_several_batches() -> None:
     model: Any = SimpleNamespace(train_function=lambda _: "trained", get_metrics_result=dict, steps_per_execution=4)
-    train_function = without_done_batches(model, Place(0, 8))
+    train_function = skip_done_batches(model, Place(0, 8))
     assert [train_function(None) for _ in range(3)] == [{}, {}, "trained"]

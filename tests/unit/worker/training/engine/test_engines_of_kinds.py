@@ -16,7 +16,7 @@ from tests.support.jobs import claim, put_job, rows_of
 from tests.support.kinds import KINDS, kind_job, put_kinds
 from worker.training.data.load import load_data
 from worker.training.engine import fused
-from worker.training.models.build import build_model, describe
+from worker.training.models.build import build_model, describe_model
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -125,7 +125,7 @@ def test_a_convolutional_network_has_its_blocks_and_as_many_parameters_as_were_j
         scaled = ["Rescaling"] if kind == "augmented images" else []
         dense = ["Dense", "Dropout"] if kind == "augmented images" else []
         assert names == [*scaled, *block, *block, "GlobalAveragePooling2D", *dense, "Dense"]
-        assert describe(model, record).message == f"convolutional network, {model.count_params()} parameters"
+        assert describe_model(model, record).message == f"convolutional network, {model.count_params()} parameters"
         assert record.task.parameters == model.count_params()
 
 
@@ -139,7 +139,7 @@ def test_an_application_has_its_scaling_and_a_new_head(volume: Volume) -> None:
     model, record = built(volume, kind_job("application"))
     assert model.input_shape == (None, 32, 32, 3)
     assert model.output_shape == (None, 1)
-    assert describe(model, record).message.startswith("mobilenetv3small, ")
+    assert describe_model(model, record).message.startswith("mobilenetv3small, ")
     assert [type(layer).__name__ for layer in model.layers[-3:]] == ["GlobalAveragePooling2D", "Dropout", "Dense"]
 
 

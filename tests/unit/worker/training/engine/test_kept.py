@@ -7,7 +7,7 @@ import pytest
 
 from worker.ipc.kept_programs import STORE_VARIABLE, VARIABLE, KeptPrograms
 from worker.training.engine import kept
-from worker.training.engine.kept import keep_compiled, use_kept_programs
+from worker.training.engine.kept import store_compiled_programs, use_kept_programs
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def compile_one(monkeypatch: pytest.MonkeyPatch, name: str = "1__XLA_CPU_JIT.pb"
     """Run a process in which XLA compiles a program."""
     folder, prefix = begin(monkeypatch)
     (folder / f"{prefix}__{name}").write_bytes(b"machine code")
-    keep_compiled()
+    store_compiled_programs()
 
 
 def test_what_one_process_compiles_the_next_one_finds_in_a_folder_of_its_own(monkeypatch):
@@ -58,14 +58,14 @@ def test_a_process_that_finds_all_of_its_programs_stores_none(monkeypatch):
     compile_one(monkeypatch)
     begin(monkeypatch)
     monkeypatch.setattr(kept, "put", None)
-    keep_compiled()
+    store_compiled_programs()
 
 
 def test_a_store_or_a_folder_that_cannot_be_used_keeps_no_job_from_its_work(monkeypatch, tmp_path, caplog):
     folder, _ = begin(monkeypatch)
     (folder / "threads-2__1").touch()
     monkeypatch.setenv(STORE_VARIABLE, str(tmp_path / "missing"))
-    keep_compiled()
+    store_compiled_programs()
     assert "compiled programs are not stored" in caplog.text
     monkeypatch.setenv(VARIABLE, str(tmp_path / "missing"))
     use_kept_programs(2)
@@ -76,5 +76,5 @@ def test_without_a_worker_nothing_is_kept(monkeypatch):
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setenv("TF_XLA_FLAGS", "")
     use_kept_programs(2)
-    keep_compiled()
+    store_compiled_programs()
     assert os.environ["TF_XLA_FLAGS"] == ""

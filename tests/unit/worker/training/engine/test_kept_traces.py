@@ -17,7 +17,7 @@ from worker.ipc.kept_programs import STORE_VARIABLE
 from worker.ipc.program_store import make_store, put_content
 from worker.training.data.load import load_data
 from worker.training.engine.kept_traces import name_traces
-from worker.training.engine.plan import decide
+from worker.training.engine.plan import decide_plan
 from worker.training.models.build import build_model
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
@@ -94,7 +94,7 @@ def name_of(volume: Volume, change: dict[str, Any] | None = None, **parts: Any) 
     record = job.record()
     assert record is not None
     data = load_data(claim(job), record)
-    plan = EnginePlan.model_validate({**decide(record, data).model_dump(), **(change or {})})
+    plan = EnginePlan.model_validate({**decide_plan(record, data).model_dump(), **(change or {})})
     return name_traces(record, build_model(record, data), data, plan)
 
 

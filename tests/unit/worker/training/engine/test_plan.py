@@ -13,7 +13,7 @@ from shared.validation import validate
 from tests.unit.shared.records import GRADES, dataset, record, spec
 from worker.training.data.rows import Data, Part
 from worker.training.engine import plan as rule
-from worker.training.engine.plan import decide, likely_epochs
+from worker.training.engine.plan import decide_plan, likely_epochs
 from worker.training.order import validation_batch
 
 
@@ -27,7 +27,7 @@ def a_record(**parts: Any) -> JobRecord:
 
 def plan(rows: int = 5170, **parts: Any) -> EnginePlan:
     train, validation = (Part({"rows": np.zeros((count, 12))}, np.zeros((count, 1))) for count in (rows, 1293))
-    return decide(a_record(**parts), Data(train, validation))
+    return decide_plan(a_record(**parts), Data(train, validation))
 
 
 def test_the_articles_job_is_fused_with_xla_on_one_thread() -> None:

@@ -14,8 +14,8 @@ from tests.support.keras_configs import a_layer, a_model
 from tests.support.kinds import AUGMENT, KINDS, kind_job, put_kinds
 from worker.training.data.rows import Data, Part
 from worker.training.engine import plan
-from worker.training.engine.plan import decide
-from worker.training.models.earlier_job import find_earlier
+from worker.training.engine.plan import decide_plan
+from worker.training.models.earlier_job import find_earlier_model
 
 # Enough to pay for XLA's compile by far.
 ROWS, EPOCHS = 50_000, 1000
@@ -36,7 +36,7 @@ def chosen(volume: Volume, spec: dict[str, Any], on: str, monkeypatch: pytest.Mo
     record = job.record()
     assert record is not None
     monkeypatch.setattr(plan, "device", lambda: on)
-    return decide(record, many_rows(record), find_earlier(job, record))
+    return decide_plan(record, many_rows(record), find_earlier_model(job, record))
 
 
 def many_rows(record: JobRecord) -> Data:

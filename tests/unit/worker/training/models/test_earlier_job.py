@@ -24,7 +24,7 @@ from worker.training.data.load import load_data
 from worker.training.data.rows import Data
 from worker.training.errors import BadData, DataChanged, DataMissing
 from worker.training.models.build import build_model
-from worker.training.models.earlier_job import find_earlier, layers_before
+from worker.training.models.earlier_job import find_earlier_model, layers_before
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -66,7 +66,7 @@ def prepared(volume: Volume, spec: dict[str, Any]) -> tuple[AttemptFolder, JobRe
     attempt = claim(put_job(volume, spec))
     record = attempt.job.record()
     assert record is not None
-    earlier = find_earlier(attempt.job, record)
+    earlier = find_earlier_model(attempt.job, record)
     assert earlier is not None
     data = load_data(attempt, record, Settings(cache=volume.root.parent / "cache"), earlier=earlier)
     return attempt, record, data, earlier
@@ -160,10 +160,10 @@ def test_the_model_outlives_the_earlier_job_and_any_change_of_its_copy_is_notice
     (kept,) = (job.path / "earlier").glob("*.keras")
     kept.unlink()
     with pytest.raises(DataMissing):
-        find_earlier(job, record)
+        find_earlier_model(job, record)
     kept.write_bytes(b"something else")
     with pytest.raises(DataChanged):
-        find_earlier(job, record)
+        find_earlier_model(job, record)
 
 
 def test_a_fine_tuned_model_is_fine_tuned_again_and_its_lineage_names_both(volume: Volume, digits: JobFolder) -> None:
@@ -189,7 +189,7 @@ def test_an_architecture_that_is_not_allowed_is_not_built(volume: Volume, digits
     renamed = record.lineage[0].model_copy(update={"sha256": hashlib.sha256(content).hexdigest()})
     (kept.parent / f"{renamed.sha256}.keras").write_bytes(content)
     with pytest.raises(BadData, match=r"keras\.layers\.Lambda"):
-        find_earlier(job, record.model_copy(update={"lineage": (renamed,)}))
+        find_earlier_model(job, record.model_copy(update={"lineage": (renamed,)}))
 
 
 # Tables
@@ -246,4 +246,4 @@ def test_columns_are_judged_again_before_they_are_read(volume: Volume) -> None:
     profile["columns"] = [one for one in profile["columns"] if one["name"] != "a"]
     (volume.datasets / "others" / "dataset.json").write_text(json.dumps(profile))
     with pytest.raises(BadData, match='column "a", which the data does not have'):
-        load_data(attempt, record, earlier=find_earlier(attempt.job, record))
+        load_data(attempt, record, earlier=find_earlier_model(attempt.job, record))

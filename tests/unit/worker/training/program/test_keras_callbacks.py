@@ -18,8 +18,8 @@ from worker.training.program.script_callbacks import (
     Numbering,
     ScriptCallbacks,
     UnsuitableCallback,
-    choose,
-    forgets,
+    choose_callbacks,
+    explain_lost_state,
     uses_batches,
 )
 
@@ -68,7 +68,7 @@ class Run:
         self.model.optimizer.build(self.model.trainable_variables)
         self.callback = MAKE[name](folder)
         params = {"epochs": len(LOSSES), "steps": 1, "verbose": 0}
-        self.block = ScriptCallbacks(choose([self.callback]), Numbering(0, params, begun))
+        self.block = ScriptCallbacks(choose_callbacks([self.callback]), Numbering(0, params, begun))
         self.block.set_model(self.model)
         self.block.set_params(None)
 
@@ -178,7 +178,7 @@ def test_after_an_interruption_it_is_as_without_one(tmp_path: Path, name: str) -
         third.end(epoch)
     third.block.on_train_end()
     assert third.known() == whole.known()
-    assert forgets(third.callback) is None
+    assert explain_lost_state(third.callback) is None
     files = [sorted(path.name for path in (tmp_path / one).glob("*.*")) for one in ("whole", "cut")]
     assert files[0] == files[1]
     assert all((tmp_path / "cut" / one).read_bytes() == (tmp_path / "whole" / one).read_bytes()
@@ -193,17 +193,17 @@ def test_others_are_refused_replaced_or_said_to_forget(name: str) -> None:
     callback = object.__new__(getattr(keras.callbacks, name))
     if name == "CallbackList":
         kept = Counting()
-        assert choose(keras.callbacks.CallbackList([kept], add_history=False)) == [kept]
+        assert choose_callbacks(keras.callbacks.CallbackList([kept], add_history=False)) == [kept]
     elif TREATMENTS[name].fate == "refused":
         with pytest.raises(UnsuitableCallback, match=name):
-            choose([callback])
+            choose_callbacks([callback])
     elif TREATMENTS[name].fate == "replaced":
-        assert choose([callback]) == []
+        assert choose_callbacks([callback]) == []
         derived = object.__new__(type("Mine", (getattr(keras.callbacks, name),), {}))
         with pytest.raises(UnsuitableCallback, match="Mine cannot be used"):
-            choose([derived])
+            choose_callbacks([derived])
     else:
-        assert name in str(forgets(callback))
+        assert name in str(explain_lost_state(callback))
 
 
 def test_what_a_script_derives_is_treated_as_what_it_derives_from() -> None:
@@ -214,13 +214,13 @@ def test_what_a_script_derives_is_treated_as_what_it_derives_from() -> None:
         pass
 
     assert treatment_of(Stop()) is TREATMENTS["EarlyStopping"]
-    assert forgets(Stop()) is None
+    assert explain_lost_state(Stop()) is None
     assert uses_batches(Logs(update_freq="batch"))
     assert not uses_batches(Logs())
 
 
 def test_lists_in_lists_are_one_list_as_in_keras() -> None:
     one, two = Counting(), Counting()
-    assert choose([one, [two]]) == [one, two]
+    assert choose_callbacks([one, [two]]) == [one, two]
     with pytest.raises(UnsuitableCallback, match="holds str"):
-        choose(["no callback"])
+        choose_callbacks(["no callback"])

@@ -13,7 +13,7 @@ from tests.support.jobs import claim
 from tests.support.played_scripts import events_of, file_of, play_attempt, succeed
 from worker.training.fit_settings import FitSettings
 from worker.training.program.arrays import read_data
-from worker.training.program.calls import by_name
+from worker.training.program.calls import bind_arguments
 from worker.training.program.engine_choice import Asked, plan_of_call
 from worker.training.program.model_steps import ModelSteps
 
@@ -119,7 +119,7 @@ def asked(model: keras.Model, epochs: int = 100, **steps: Any) -> Asked:
 
 
 def test_xla_is_what_keras_would_do_by_the_rule_of_other_jobs() -> None:
-    data = read_data(by_name(keras.Model.fit, None, (np.zeros((320, 4, 4, 1)), np.zeros(320)), {}))
+    data = read_data(bind_arguments(keras.Model.fit, None, (np.zeros((320, 4, 4, 1)), np.zeros(320)), {}))
     dense, convolutional = keras.Sequential([keras.layers.Dense(1)]), keras.Sequential([keras.layers.Conv2D(1, 2)])
     plans = {}
     for name, model in (("dense", dense), ("conv", convolutional)):

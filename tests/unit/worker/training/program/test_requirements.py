@@ -13,7 +13,7 @@ from worker.training.program.requirements import (
     Limits,
     RequirementsRefused,
     RequirementsUnavailable,
-    overlay,
+    install_requirements,
     read_requirements,
 )
 
@@ -51,7 +51,7 @@ def test_packages_and_what_they_require_come_without_the_workers_own(wheels: Pat
     make_wheel(wheels, "first", requires=("second>=1", "numpy"))
     make_wheel(wheels, "second", "1.5")
     make_wheel(wheels, "numpy", np.__version__)
-    found = overlay("first\n", cache)
+    found = install_requirements("first\n", cache)
     assert found.folder is not None
     assert sorted(found.packages) == ["first==1.0", "second==1.5"]
     assert (found.folder / "first.py").exists()
@@ -60,43 +60,43 @@ def test_packages_and_what_they_require_come_without_the_workers_own(wheels: Pat
     assert not list(found.folder.parent.glob(".work-*"))
     for wheel in wheels.rglob("*.whl"):
         wheel.unlink()
-    again = overlay("first\n", cache)
+    again = install_requirements("first\n", cache)
     assert (again.folder, again.lock) == (found.folder, found.lock)
 
 
 def test_a_job_keeps_its_versions_when_newer_ones_come(wheels: Path, cache: Path, tmp_path: Path) -> None:
     make_wheel(wheels, "first")
     lock = tmp_path / "requirements.lock"
-    overlay("first\n", cache, kept_lock=lock)
+    install_requirements("first\n", cache, job_lock=lock)
     make_wheel(wheels, "first", "2.0")
-    assert overlay("first\n", cache / "of another worker", kept_lock=lock).packages == ("first==1.0",)
-    assert overlay("first\n", cache / "of another worker").packages == ("first==2.0",)
+    assert install_requirements("first\n", cache / "of another worker", job_lock=lock).packages == ("first==1.0",)
+    assert install_requirements("first\n", cache / "of another worker").packages == ("first==2.0",)
 
 
 def test_where_the_worker_has_everything_there_is_no_folder(cache: Path) -> None:
-    assert overlay("numpy\nkeras>=3\n", cache).folder is None
+    assert install_requirements("numpy\nkeras>=3\n", cache).folder is None
 
 
 def test_a_conflict_with_the_workers_versions_names_both(wheels: Path, cache: Path) -> None:
     make_wheel(wheels, "old", requires=("numpy<2",))
     make_wheel(wheels, "numpy", "1.26.4")
     with pytest.raises(RequirementsRefused, match=r"numpy.*<2.*") as refused:
-        overlay("old\n", cache)
+        install_requirements("old\n", cache)
     assert f"numpy=={np.__version__}" in str(refused.value)
 
 
 def test_a_package_without_a_wheel_is_refused_for_nothing_of_it_runs_unboxed(wheels: Path, cache: Path) -> None:
     (wheels / "source-1.0.tar.gz").write_bytes(b"")
     with pytest.raises(RequirementsRefused, match="source"):
-        overlay("source\n", cache)
+        install_requirements("source\n", cache)
 
 
 def test_packages_that_are_too_large_or_take_too_long_are_refused(wheels: Path, cache: Path) -> None:
     make_wheel(wheels, "large", files={"large.bin": os.urandom(3 * 1024**2)})
     with pytest.raises(RequirementsRefused, match="take more than"):
-        overlay("large\n", cache, Limits(most_bytes=2 * 1024**2))
+        install_requirements("large\n", cache, Limits(most_bytes=2 * 1024**2))
     with pytest.raises(RequirementsRefused, match="took more than 0 s"):
-        overlay("large\n", cache, Limits(seconds=0))
+        install_requirements("large\n", cache, Limits(seconds=0))
     assert not list((cache / "requirements").glob("*.draft"))
 
 
@@ -107,7 +107,7 @@ def test_a_wait_for_packages_can_be_ended(wheels: Path, cache: Path) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        overlay("first\n", cache, go_on=stop)
+        install_requirements("first\n", cache, keep_alive=stop)
 
 
 def test_a_registry_that_does_not_answer_may_do_so_later(
@@ -119,7 +119,7 @@ def test_a_registry_that_does_not_answer_may_do_so_later(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(RequirementsUnavailable):
-        overlay("first\n", cache)
+        install_requirements("first\n", cache)
 
 
 def fill(size: int):

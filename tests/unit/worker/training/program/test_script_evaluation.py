@@ -19,9 +19,9 @@ from tests.support.scripts import put_script_job
 from worker.training.evaluation import NotMeasurable, Subject, measure_subject
 from worker.training.evaluation.outputs import predict
 from worker.training.program.arrays import read_data
-from worker.training.program.calls import by_name
+from worker.training.program.calls import bind_arguments
 from worker.training.program.made_model import MadeModel
-from worker.training.program.stage import set_stage
+from worker.training.program.prepared_script import prepare_script
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -93,7 +93,7 @@ def test_the_confusion_matrix_is_that_of_scikit_learn_on_the_same_rows(volume: V
 def measure(model: str, y: str, weights: Any = None) -> tuple[Subject, PartResult]:
     """What would be measured of a model in Python's words, on all rows."""
     data = names_of_data()
-    arguments = by_name(keras.Model.fit, None, (data["x"],), {"y": eval(y, data), "sample_weight": weights})
+    arguments = bind_arguments(keras.Model.fit, None, (data["x"],), {"y": eval(y, data), "sample_weight": weights})
     part = read_data(arguments).train
     subject = MadeModel(eval(model, data), CHECKPOINT, part, 30).subject()
     return subject, measure_subject(subject, subject.validation, lambda: None)
@@ -203,7 +203,7 @@ def test_a_script_that_is_handed_back_in_its_evaluation_is_evaluated_by_the_next
 
     with monkeypatch.context() as patched:
         patched.setattr("worker.training.evaluation.predict", drain_and_predict)
-        assert run(first, requests, SETTINGS, set_stage(first, SETTINGS)).ending is None
+        assert run(first, requests, SETTINGS, prepare_script(first, SETTINGS)).ending is None
     assert read_evaluation(first) is None
     first.close(AttemptEnd(outcome="handed_back", ended_at=utc_now()))
     assert play_attempt(claim(job, 2)).status == "succeeded"

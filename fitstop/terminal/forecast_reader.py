@@ -1,4 +1,4 @@
-"""The forecast of a watched job: fetched again after an epoch, at most once a second."""
+"""Reads the forecast of a job that is watched: after new epochs, at most once a second."""
 
 import time
 
@@ -8,8 +8,8 @@ from fitstop.errors import ClientError
 LEAST_SECONDS = 1.0
 
 
-class Foresight:
-    """Keeps the last forecast. A service without a forecast does not disturb the watcher."""
+class ForecastReader:
+    """Remembers the last forecast, which is also used if the service has none."""
 
     def __init__(self, client: Client, least_seconds: float = LEAST_SECONDS) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""What a script finds when its first line runs: its files, its arguments, its datasets, and the box around it."""
+"""Prepares this process for a script: its files, arguments, datasets and packages, and the box that confines it."""
 
 import os
 import re
@@ -18,28 +18,29 @@ from shared.volume import arrays_folder_of, data_file_of, dataset_of
 from worker.training.errors import DataChanged, DataMissing
 from worker.training.hashing import do_nothing
 from worker.training.program.box import Box, confine
-from worker.training.program.requirements import Limits, overlay
+from worker.training.program.requirements import Limits, install_requirements
 from worker.training.resume.store import remove_older
 
 _NOT_IN_NAMES = re.compile("[^A-Z0-9]")
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The script that is about to run, in the folder that it works in; or why it cannot."""
+class PreparedScript:
+    """A script that is ready to run in its working folder; with an `error`, it cannot run."""
 
     folder: Path
     script: Path
     error: Exception | None = None
 
 
-def set_stage(attempt: AttemptFolder, settings: Settings, go_on: Callable[[], None] = do_nothing) -> Stage | None:
-    """Make all ready for the script of a job that runs a program, and confine this process to it; None for other jobs.
+def prepare_script(
+    attempt: AttemptFolder, settings: Settings, keep_alive: Callable[[], None] = do_nothing
+) -> PreparedScript | None:
+    """Prepare the script of a job that runs a program, and confine this process; None for other jobs.
 
-    `go_on` is called several times a second while packages are installed, and ends that by what it raises.
-
-    Call it while this process has one thread: the box binds no thread that began before. What goes wrong is in the
-    answer, for the run to report.
+    `keep_alive` is called several times a second while packages are installed, and may raise to stop. Call this while
+    the process has one thread, because the box does not confine threads that exist already. An error is returned in the
+    result, for the run to report.
     """
     record = attempt.job.record()
     if record is None or not isinstance(record.spec, ProgramJobSpec):
@@ -48,22 +49,22 @@ def set_stage(attempt: AttemptFolder, settings: Settings, go_on: Callable[[], No
     script = folder / (record.spec.program.entry or "")
     try:
         _unpack(attempt, record, folder)
-        plan_of_machine(attempt.job)
+        decide_machine_plan(attempt.job)
         remove_older(attempt)
         datasets = dict(_datasets(attempt, record))
-        packages = _packages(attempt, folder, settings, go_on)
+        packages = _packages(attempt, folder, settings, keep_alive)
         read = (attempt.job.path, *(path.parent for path in datasets.values()), *packages)
         confine(Box(read, (attempt.path,), record.spec.program.network, folder), settings.allow_code)
         _enter(record.spec.program, folder, script, datasets)
         sys.path.extend(map(str, packages))
     except Exception as error:
-        # The edge of what comes before a run: it is recorded as the job's error there.
-        return Stage(folder, script, error)
-    return Stage(folder, script)
+        # The edge of the preparation: the run records the error as the job's.
+        return PreparedScript(folder, script, error)
+    return PreparedScript(folder, script)
 
 
-def plan_of_machine(job: JobFolder) -> EnginePlan:
-    """What is decided before the script's first line, once for all attempts: the number of threads."""
+def decide_machine_plan(job: JobFolder) -> EnginePlan:
+    """The plan that all attempts of the job share, with the number of threads. The first attempt makes it."""
     kept = job.plan()
     if kept is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -87,20 +88,26 @@ def _unpack(attempt: AttemptFolder, record: JobRecord, folder: Path) -> None:
         raise DataChanged(str(error)) from error
 
 
-def _packages(attempt: AttemptFolder, folder: Path, settings: Settings, go_on: Callable[[], None]) -> tuple[Path, ...]:
-    """The folder of the packages that the program requires; none where the worker has all."""
+def _packages(
+    attempt: AttemptFolder, folder: Path, settings: Settings, keep_alive: Callable[[], None]
+) -> tuple[Path, ...]:
+    """Install the packages that the program requires; their folder, if the worker lacks some."""
     wanted = folder / REQUIREMENTS
     if not wanted.exists():
         return ()
     limits = Limits(settings.requirements_bytes, settings.requirements_seconds)
-    found = overlay(
-        wanted.read_text(), settings.cache, limits, kept_lock=attempt.job.path / "requirements.lock", go_on=go_on
+    found = install_requirements(
+        wanted.read_text(),
+        settings.cache,
+        limits,
+        job_lock=attempt.job.path / "requirements.lock",
+        keep_alive=keep_alive,
     )
     return () if found.folder is None else (found.folder,)
 
 
 def _datasets(attempt: AttemptFolder, record: JobRecord) -> Iterator[tuple[str, Path]]:
-    """The ids of the datasets that the script may read, and where each is."""
+    """Yield the id and the path of each dataset that the script may read."""
     for dataset_id in record.spec.dataset_ids:
         info = dataset_of(attempt.job, dataset_id)
         if info is None:
@@ -112,12 +119,12 @@ def _datasets(attempt: AttemptFolder, record: JobRecord) -> Iterator[tuple[str, 
 
 
 def variable_of(dataset_id: str) -> str:
-    """The environment variable that says where a dataset is."""
+    """The name of the environment variable with the path of a dataset."""
     return f"FITSTOP_DATASET_{_NOT_IN_NAMES.sub('_', dataset_id.upper())}"
 
 
 def _enter(program: ProgramSpec, folder: Path, script: Path, datasets: dict[str, Path]) -> None:
-    """What Python itself would set up for `python script arguments` in that folder."""
+    """Set up this process as `python script arguments` would in the folder."""
     os.environ.update(program.environment)
     os.environ.update({variable_of(dataset_id): str(path) for dataset_id, path in datasets.items()})
     os.chdir(folder)

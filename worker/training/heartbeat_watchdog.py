@@ -1,9 +1,9 @@
-"""Ends the process inside a batch that outlasts its right to train.
+"""Ends the training process when its worker's heartbeat stops, even in the middle of a batch.
 
-Between two batches the run looks for itself and stops in order (`stop_requests`). But a batch may be longer than the
-time from the self-stop to the take-over, and a look at a volume that hangs takes as long as it hangs. So one thread
-looks at the heartbeat while the run computes, and a second one, which touches no file, ends the process when the first
-has seen no fresh beat for too long. Nothing is lost by that: an attempt that is not ours any more writes nothing.
+Between two batches the run checks the heartbeat itself and stops in order (`stop_requests`). But a batch can take
+longer than the time between the self-stop and the take-over, and reading a volume that hangs takes as long as it hangs.
+So one thread reads the heartbeat while the run computes. A second thread, which reads no file, ends the process if the
+first has seen no new heartbeat for too long. Nothing is lost: after a take-over the attempt may write nothing anyway.
 """
 
 import os
@@ -18,18 +18,19 @@ from shared.settings import Settings
 from worker.ipc.exit_statuses import SUPERSEDED
 
 _LOOK_SECONDS = 0.5
-# A process that has not judged for this time was frozen, or this machine was.
+# If this much time has passed between two checks, the process or the machine was frozen.
 _FROZEN_SECONDS = 2.0
 
 
-class Lifeline:
-    """Holds while fresh beats come, by this process's own monotonic clock; as a context, for as long as the run lasts.
+class HeartbeatWatchdog:
+    """Runs the two threads while its context is open. Times are by this process's own monotonic clock.
 
-    It gives way halfway between the self-stop and the take-over, which leaves a run that can look by itself the time to
-    stop in order. A process that was frozen has until the next beat to see one. A heartbeat that has disappeared stands
-    still; where there never was one, since the program runs by hand, the lifeline always holds.
+    The limit is halfway between the self-stop and the take-over, so that a run that can check the heartbeat itself has
+    time to stop in order. A process that was frozen gets time for one more heartbeat. A heartbeat file that has
+    disappeared counts as one that does not change. If there never was one, since the program runs by hand, the process
+    is never ended.
 
-    `end` ends this process at once, with the status SUPERSEDED.
+    `end` ends this process at once, with the exit status SUPERSEDED.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Lifeline:
 
     def __enter__(self) -> Self:
         for act in (self._look, self._judge):
-            threading.Thread(target=self._repeat, args=(act,), name="lifeline", daemon=True).start()
+            threading.Thread(target=self._repeat, args=(act,), name="heartbeat watchdog", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,7 +59,7 @@ class Lifeline:
             act()
 
     def _look(self) -> None:
-        """A beat that is new was written after the look before this one began, and may be as old as that."""
+        """Read the heartbeat. A new one was written after the previous read began, so it may be as old as that."""
         before, self._looked = self._looked, time.monotonic()
         try:
             beat = read_bytes(self._attempt.heartbeat_file)
@@ -74,6 +75,7 @@ class Lifeline:
             self._may_wait = self._may_wait or self._looked - before < _FROZEN_SECONDS
 
     def _judge(self) -> None:
+        """End the process if the limit has passed."""
         before, self._judged = self._judged, time.monotonic()
         if self._judged - before > _FROZEN_SECONDS and self._may_wait:
             self._may_wait = False

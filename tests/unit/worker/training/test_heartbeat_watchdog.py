@@ -16,7 +16,7 @@ from shared.volume import Volume
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import handed_back, posted, taken
 from worker.ipc.exit_statuses import SUPERSEDED
-from worker.training.lifeline import Lifeline
+from worker.training.heartbeat_watchdog import HeartbeatWatchdog
 
 SETTINGS = Settings(heartbeat_seconds=3, self_stop_seconds=20, take_over_seconds=30)
 
@@ -30,15 +30,15 @@ def end() -> None:
 
 
 class Life:
-    """A lifeline whose two threads are driven by hand, in a time of its own."""
+    """A watchdog whose two threads are driven by hand, in a time of its own."""
 
     def __init__(self, attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self._attempt = attempt
         self._count = 0
-        monkeypatch.setattr("worker.training.lifeline.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("worker.training.heartbeat_watchdog.time.monotonic", lambda: self.now)
         self.beat()
-        self._line = Lifeline(attempt, SETTINGS, end)
+        self._line = HeartbeatWatchdog(attempt, SETTINGS, end)
 
     def beat(self) -> None:
         self._count += 1
@@ -137,10 +137,10 @@ import sys, threading
 from pathlib import Path
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
-from worker.training.lifeline import Lifeline
+from worker.training.heartbeat_watchdog import HeartbeatWatchdog
 folder = Path(sys.argv[1])
 settings = Settings(heartbeat_seconds=0.5, self_stop_seconds=float(sys.argv[2]), take_over_seconds=float(sys.argv[3]))
-with Lifeline(AttemptFolder(folder, int(folder.name)), settings):
+with HeartbeatWatchdog(AttemptFolder(folder, int(folder.name)), settings):
     print("computes", flush=True)
     threading.Event().wait(300)  # a batch: no Python of the run's own runs meanwhile
 """

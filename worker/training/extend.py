@@ -1,12 +1,12 @@
-"""Turns the resume point of another job into the start of a job that continues it with other settings.
+"""Extends a job: adapts the resume point of the earlier job to the settings of the job that continues it.
 
-From the last point everything is restored except early stopping, which is evaluated again: its state is that of the new
-settings at that point, by Keras's own rule over the epochs until then. So the job equals one that had these settings
-from the start, bit for bit where a resume is.
+From the last resume point, everything is restored except early stopping. Its state is computed for the new settings, by
+Keras's own rule over the epochs so far. So the job equals one that had these settings from the start, as exactly as a
+resumed job equals one that was not interrupted.
 
-From the best checkpoint, weights and optimizer are those of its file, and all callbacks are evaluated again up to its
-epoch. The file holds no random state, which continues from the end of the other run. So this repeats no run bit for
-bit.
+From the best checkpoint, the weights and the optimizer are those of the checkpoint, and the state of all callbacks is
+computed up to its epoch. A checkpoint has no random state, so that is from the end of the earlier run, and the result
+does not equal any other run bit for bit.
 """
 
 import dataclasses
@@ -30,10 +30,11 @@ from worker.training.hashing import sha256_of
 from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 
 
-def carry_on(record: JobRecord, model: keras.Model, point: ResumePoint, inherited: AttemptFolder) -> ResumePoint:
-    """The point from which the job of `record` continues: an inherited one converted, its own unchanged.
+def adapt_point(record: JobRecord, model: keras.Model, point: ResumePoint, inherited: AttemptFolder) -> ResumePoint:
+    """The point from which the job of `record` continues: adapted if it is the earlier job's, else unchanged.
 
-    Raises DamagedPoint.
+    `inherited` is the attempt that the point belongs to; number 0 is what the job inherited. Raises DamagedPoint if the
+    epochs or the checkpoint that the point needs are missing.
     """
     if inherited.number:
         return point
@@ -51,7 +52,7 @@ def carry_on(record: JobRecord, model: keras.Model, point: ResumePoint, inherite
 
 
 def stopping_state(epochs: Sequence[EpochProgress], spec: EarlyStoppingSpec) -> dict[str, Any]:
-    """The state of Keras's EarlyStopping with these settings after these epochs, or at the one where it stops."""
+    """The state of Keras's EarlyStopping after these epochs, or at the epoch at which it stops."""
     rule = PatientStopping(spec)
     rule.set_model(_StandIn(0.0))
     rule.on_train_begin()
@@ -75,7 +76,7 @@ def plateau_state(
 
 
 class _StandIn:
-    """What Keras's rules need from a model: a flag, and an optimizer with a 32-bit learning rate."""
+    """Stands in for the model and its optimizer in Keras's callbacks: `stop_training`, and a float32 learning rate."""
 
     def __init__(self, learning_rate: float) -> None:
         self.stop_training = False
@@ -106,7 +107,7 @@ def _logs(epoch: EpochProgress) -> dict[str, Any]:
 def _at_best(
     point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model, epochs: Sequence[EpochProgress]
 ) -> ResumePoint:
-    """The point after the best checkpoint's epoch, which is the last recorded one."""
+    """The point after the epoch of the best checkpoint, which must be the last epoch that was inherited."""
     manifest = read_manifest(inherited.manifest_file)
     best = manifest.find(manifest.best) if manifest.best else None
     if best is None or best.epoch != len(epochs):
@@ -134,12 +135,12 @@ def _at_best(
 
 
 def _callbacks_at(best: Checkpoint, epochs: Sequence[EpochProgress], spec: CallbacksSpec) -> dict[str, Any]:
-    so_far = epochs[-1].best
-    assert so_far is not None
+    best_so_far = epochs[-1].best
+    assert best_so_far is not None
     assert spec.model_checkpoint is not None
-    value = so_far.value if spec.model_checkpoint.save_best_only else None
+    value = best_so_far.value if spec.model_checkpoint.save_best_only else None
     return {
-        "model_checkpoint": {"best": value, "best_so_far": so_far.model_dump(mode="json")},
+        "model_checkpoint": {"best": value, "best_so_far": best_so_far.model_dump(mode="json")},
         "narrator": {"last_epoch": best.epoch},
     }
 
@@ -147,7 +148,7 @@ def _callbacks_at(best: Checkpoint, epochs: Sequence[EpochProgress], spec: Callb
 def _tensors_of(
     best: Checkpoint, inherited: AttemptFolder, model: keras.Model, point: ResumePoint, learning_rate: float
 ) -> tuple[tuple[str, Any], ...]:
-    """The point's tensors with the weights and the optimizer of the checkpoint's file, and this learning rate."""
+    """The point's tensors, with the weights and the optimizer of the checkpoint, and `learning_rate`."""
     path = inherited.checkpoints / best.name
     if sha256_of(path) != best.sha256:
         raise DamagedPoint(f"{best.name} does not match its hash")

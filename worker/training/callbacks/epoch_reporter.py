@@ -1,7 +1,6 @@
-"""Writes events:
+"""Writes the events of each epoch, each reduction of the learning rate, and the stop.
 
-each epoch, each reduction of the learning rate, the stop. Events of checkpoints are written by the writer's thread,
-when the files are complete.
+The writer thread writes the events of checkpoints, when the files are complete.
 """
 
 import time
@@ -18,8 +17,8 @@ from worker.training.callbacks.rules import Plateau, Stopping
 from worker.training.checkpoints import finite_metrics
 
 
-class Narrator(keras.callbacks.Callback):
-    """Comes after the others, when they have decided; writes the events of an epoch together."""
+class EpochReporter(keras.callbacks.Callback):
+    """Comes after the callbacks that decide, and writes all events of an epoch together. `last_epoch` counts from 1."""
 
     def __init__(
         self,
@@ -58,7 +57,7 @@ class Narrator(keras.callbacks.Callback):
 
     @property
     def best(self) -> Best | None:
-        """The best saved model; None where the job saves none."""
+        """The best model; None if the job saves no models."""
         return self._checkpoint.best_so_far if self._checkpoint else None
 
     def _epoch_event(self, logs: Mapping[str, Any]) -> Event:
