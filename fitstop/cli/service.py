@@ -21,6 +21,8 @@ _CLIENT_VARIABLES = {
     "FITSTOP_MLFLOW_URI": ("", "MLflow server for `fitstop up` and `fitstop export mlflow`"),
     "FITSTOP_WINE_URL": (UCI_URL, "address from which `fitstop demo` downloads the wine data"),
 }
+# The reason of a worker whose settings, by default, allow no programs: nothing is wrong with it.
+_NO_CODE = "FITSTOP_ALLOW_CODE=no"
 _SECRETS = frozenset({"FITSTOP_API_KEY"})
 _MASK = "**********"
 # Of `shared.settings`: EX_CONFIG of sysexits.h.
@@ -73,8 +75,8 @@ def _explain_worker(one: dict[str, Any]) -> None:
     """What a worker does not take, and its devices."""
     if reason := one.get("unfit") or one.get("paused"):
         hint(f"{one['host']} takes no jobs: {reason}")
-    elif one.get("no_programs", "").startswith("the box"):
-        hint(f"{one['host']} runs no programs: {one['no_programs']}")
+    elif (why := one.get("no_programs")) and why != _NO_CODE:
+        hint(f"{one['host']} runs no programs: {why}")
     if one.get("slot_devices", 1) > 1:
         hint(f"{one['host']} holds {one['slot_devices']} devices in each slot, for jobs with `devices`")
     if one.get("kept_for"):

@@ -323,7 +323,7 @@ class TableJudge:
     def _check_classes(self, target: Column, parts: Parts) -> None:
         """Every class should be in both parts; a part of one class teaches or measures nothing."""
         if parts.train_classes < 2:
-            detail = f'the training part holds only one class of "{target.name}" only; {self._stratify_advice(parts)}'
+            detail = f'the training part holds only one class of "{target.name}"; {self._stratify_advice(parts)}'
             self._found.problem(("dataset", "stratify"), detail, "one_class_in_training")
         elif 0 in parts.train_class_rows:
             self._warn_of_absent(target, "training", "the model cannot learn the other", parts.train_class_rows, parts)

@@ -236,6 +236,16 @@ def test_a_worker_that_takes_no_jobs_is_listed_with_the_reason(fitstop, canned, 
     assert "gpu-1 takes no jobs: its GPU does not train" in result.stderr
 
 
+def test_a_worker_that_cannot_confine_programs_is_listed_with_the_reason(fitstop, canned, make_page):
+    from worker.supervisor.programs import NO_CODE
+
+    card = {"host": "gpu-1", "status": "ready", "slots": 1, "running": [], "seen_at": "2026-01-01T00:00:00Z",
+            "device": "CPU"}  # fmt: skip
+    reason = "scripts cannot be confined on this machine: files: no Landlock"
+    canned.on("GET", "/workers", make_page({**card, "no_programs": reason}, {**card, "no_programs": NO_CODE}))
+    assert fitstop("workers").stderr.splitlines() == [f"gpu-1 runs no programs: {reason}"]
+
+
 def test_the_key_goes_along(fitstop, canned, make_page, monkeypatch):
     monkeypatch.setenv("FITSTOP_API_KEY", "secret-1")
     canned.on("GET", "/workers", make_page())
