@@ -232,9 +232,11 @@ class Mirror:
     def discard(self, attempt: Path) -> None:
         """`release` an attempt that others have ended: what it had not uploaded by then is no part of it."""
         folder = self.name_of(attempt)
-        for name in sorted(_written_by_owner(folder) | _decided_by_owner(folder)):
-            self.known.forget([name, *self.known.below(name)])
-            remove_tree(self.root / name)
+        files = (_written_by_owner(folder) | _decided_by_owner(folder)) - {folder}
+        self.known.forget([*files, *self.known.below(folder)])
+        # What a look brings meanwhile, such as the end, may stay.
+        remove_tree(attempt)
+        for name in sorted(files):
             (self.root / name).unlink(missing_ok=True)
         self.release(folder)
         self.hint(f"{folder}/claim.json")

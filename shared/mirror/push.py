@@ -201,7 +201,7 @@ class AttemptPush:
             yield from self._stamp(name)
         while pending:
             here = pending.pop()
-            with suppress(FileNotFoundError), os.scandir(self._job / here) as entries:
+            with suppress(FileNotFoundError), os.scandir(f"{self._job}/{here}") as entries:
                 for entry in entries:
                     name = f"{here}/{entry.name}"
                     if entry.is_dir(follow_symlinks=False):
@@ -211,7 +211,7 @@ class AttemptPush:
                         yield from self._stamp(name)
 
     def _stamp(self, name: str) -> Iterator[tuple[str, Stamp]]:
-        stamp = file_stamp(self._job / name)
+        stamp = file_stamp(f"{self._job}/{name}")
         folder, unpacked_at = self._of_program
         if stamp is not None and not (name.startswith(folder) and stamp[3] == unpacked_at):
             yield name, stamp

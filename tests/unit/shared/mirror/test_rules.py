@@ -1,12 +1,14 @@
 """The rules by which folders and a bucket stay the same, one at a time: each test fails where its rule is taken out."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+import shared.mirror.mirror
 from shared.durable import create_file, remove_name, remove_tree, replace_file
 from shared.mirror.local_folder import for_workers
 from shared.mirror.pull import Puller
@@ -302,6 +304,23 @@ def test_what_others_have_of_an_attempt_is_brought_with_the_look_after_it_was_di
     here.mirror.discard(here.root / ATTEMPT)
     here.look()
     assert (here.root / f"{ATTEMPT}/claim.json").exists()
+
+
+def test_an_end_that_a_look_brings_while_an_attempt_is_discarded_leaves_nothing_undone(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert create_file(here.place(f"{ATTEMPT}/claim.json"), b"{}")
+    here.mirror.begin_uploads(ATTEMPT)
+    here.place(f"{JOB}/plan.json").write_bytes(b"of an attempt that was lost")
+
+    def remove_tree(folder: Path) -> None:
+        shutil.rmtree(folder)
+        here.place(f"{ATTEMPT}/end.json").write_bytes(b"{}")
+
+    monkeypatch.setattr(shared.mirror.mirror, "remove_tree", remove_tree)
+    here.mirror.discard(here.root / ATTEMPT)
+    assert not (here.root / f"{JOB}/plan.json").exists()
+    assert not here.mirror.owns(here.root / ATTEMPT)
 
 
 def test_a_workers_card_is_uploaded_once_in_a_while(here: Machine, store: Meanwhile) -> None:
