@@ -70,9 +70,11 @@ TREATMENTS: dict[str, Treatment] = {
     ),
     "EarlyStopping": Treatment("exact", "with all arguments; it is the job's evidence", _MONITOR),
     "History": Treatment("exact", "the script's own object is the one that `fit` returns"),
-    "LambdaCallback": Treatment("epoch", "variables that its functions change are not kept; write a class"),
+    "LambdaCallback": Treatment(
+        "epoch", "variables that its functions change are not kept; write a callback class instead"
+    ),
     "LearningRateScheduler": Treatment(
-        "exact", "if its function gives the same for the same epoch and rate", frozenset({"schedule"})
+        "exact", "if its function returns the same value for the same epoch and rate", frozenset({"schedule"})
     ),
     "ModelCheckpoint": Treatment(
         "exact",
@@ -91,7 +93,7 @@ TREATMENTS: dict[str, Treatment] = {
     ),
     "TensorBoard": Treatment(
         "exact",
-        "each attempt adds files with the epochs that are new; times in them are those of the clock",
+        "each attempt adds files with its new epochs; times in them are wall clock times",
         frozenset({"_writers", "_summary_module", "_prev_summary_state", "_previous_epoch_iterations"}),
         acts_on_batches=lambda one: bool(one.update_freq != "epoch" or one._should_trace),
         reopen=_write_new_files,

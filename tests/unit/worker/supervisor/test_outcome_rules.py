@@ -25,7 +25,7 @@ from worker.ipc import pulse
 from worker.ipc.exit_statuses import STATUS_OF_STORAGE
 from worker.machine.memory import held_bytes, memory_bytes, out_of_memory_kills, training_limit
 from worker.supervisor.outcome import MOST_BACKOFF_SECONDS, Exit, decide
-from worker.training.errors import BadData, Diverged, failure
+from worker.training.errors import BadData, Diverged, describe_failure
 
 SETTINGS = Settings(max_failures=5)
 
@@ -155,7 +155,7 @@ def test_the_childs_own_word_on_a_shortage_counts_with_its_place(job: JobFolder)
     ],
 )
 def test_foreign_errors_become_a_code_and_a_rule(error: Exception, code: str, may_retry: bool) -> None:
-    told, again = failure(error, Path("/volume"))
+    told, again = describe_failure(error, Path("/volume"))
     assert (told.code, again) == (code, may_retry)
     assert "\n" not in told.message
 
