@@ -1,5 +1,6 @@
 """A bucket on this machine: moto's S3 behind an HTTP server that can misbehave."""
 
+import io
 import os
 import secrets
 import threading
@@ -74,6 +75,8 @@ class _Misbehaving:
             for name in [name for name in environ if name.startswith("HTTP_X_AMZ_META_")]:
                 del environ[name]
         started: list[tuple[Any, ...]] = []
+        # Before its turn: a client that is frozen in the middle of its body must not hold up the others.
+        environ["wsgi.input"] = io.BytesIO(_body_of(environ))
         with self._one_at_a_time:
             body = list(self._moto(environ, lambda *how: started.append(how)))
         if server.lose_answer(environ):
@@ -83,6 +86,13 @@ class _Misbehaving:
             started, body = [before[0]], before[1]
         start_response(*started[0])
         return body
+
+
+def _body_of(environ: Environ) -> bytes:
+    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
+    if length:
+        return bytes(stream.read(int(length)))
+    return bytes(stream.read()) if environ.get("wsgi.input_terminated") else b""
 
 
 def _kind(environ: Environ) -> str:
