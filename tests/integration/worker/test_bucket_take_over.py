@@ -12,6 +12,10 @@ from tests.support.worker_process import WorkerProcess, is_running
 
 LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
 QUICK = {"FITSTOP_BUCKET_SECONDS": "0.3", "FITSTOP_RESUME_SECONDS": "0.3"}
+# A worker of a busy machine must not count as lost by itself.
+PATIENT = {
+    "FITSTOP_HEARTBEAT_SECONDS": "0.5", "FITSTOP_SELF_STOP_SECONDS": "12", "FITSTOP_TAKE_OVER_SECONDS": "15",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -26,7 +30,8 @@ def start(machines, s3_server, tmp_path):
     def start_worker(name):
         # Of the volume a worker process needs the address alone.
         volume = SimpleNamespace(root=machines.address)
-        worker = WorkerProcess(volume, "none", tmp_path / f"{name}.log", FITSTOP_DATA=str(tmp_path / name), **QUICK)
+        environment = {"FITSTOP_DATA": str(tmp_path / name), **QUICK, **PATIENT}
+        worker = WorkerProcess(volume, "none", tmp_path / f"{name}.log", **environment)
         started.append(worker)
         worker.begin()
         wait_for(lambda: "is ready" in worker.log.read_text(), 120, every=0.1, saying=f"{name} is ready")
@@ -56,8 +61,8 @@ def test_a_frozen_worker_gives_way_and_one_that_is_asked_to_end_hands_back(volum
 
     first = start("first")
     wait_for(lambda: trains(1), 60, every=0.2, saying="the first worker trains")
-    second = start("second")
     first.send(signal.SIGSTOP)
+    second = start("second")
     lost = wait_for(lambda: end(1), 60, every=0.2, saying="the second worker takes over")
     assert (lost.outcome, lost.error.code, lost.has_progress) == ("lost", "worker_lost", True)
     taken = wait_for(lambda: trains(2), 60, every=0.2, saying="the second worker trains")
