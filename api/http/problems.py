@@ -88,7 +88,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Conflict, lambda error: document(409, error.code, str(error)))
     app.register_error_handler(UnusableDocument, _unusable)
     app.register_error_handler(OSError, _volume)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(Exception, _answer_unexpected)
 
 
 def document(
@@ -154,6 +154,6 @@ def _volume(error: OSError) -> Response:
     return document(503, "volume_unavailable", "the volume cannot be used now; try again later", headers=headers)
 
 
-def _unexpected(error: Exception) -> Response:
+def _answer_unexpected(error: Exception) -> Response:
     log.error("unexpected error (request %s)", request_id(), exc_info=error)
     return document(500, "internal_error", "internal error; the log has the details under this request_id")

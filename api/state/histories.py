@@ -1,7 +1,7 @@
 """A cache of the jobs' events: a request for a running job reads only the events that are new.
 
 A history may leave the cache at any moment; then it is read from the volume again. The ledger of a finished job never
-changes and is small, so many more of those are kept.
+changes and is small, so the cache holds more ledgers than histories.
 """
 
 import threading

@@ -47,7 +47,7 @@ class QueuePlaces:
 
     A job that was just posted has a place at once. Other posted or cancelled jobs count when the folder of markers is
     listed again: in a short queue at once, in a long one so that this takes at most a fiftieth of the time. Claims by
-    workers count after half a second, or later in a queue so long that looking for them takes longer.
+    workers count after half a second; in a queue so long that listing them takes longer, after that time.
     """
 
     def __init__(self, volume: Volume, weights: Mapping[str, int]) -> None:
