@@ -22,6 +22,9 @@ Pixels = npt.NDArray[np.uint8]
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
 _BLACK = 0
 
+# An upload limits the size of an image, and predict.py reads its user's own files.
+Image.MAX_IMAGE_PIXELS = None
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -65,8 +68,20 @@ class Preparation:
         return found
 
     def is_complete(self, files: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """For each file whether the model can judge it: whether it is an image."""
-        return np.array([_is_image(file) for file in files], np.bool_)
+        """For each file whether the model can judge it: whether all of it can be decoded. Raises OSError."""
+        with ThreadPoolExecutor() as pool:
+            return np.fromiter(pool.map(self._is_image, files), np.bool_, len(files))
+
+    def _is_image(self, file: Path) -> bool:
+        content = file.read_bytes()
+        try:
+            self.decode(content)
+        except MemoryError:
+            raise
+        # Pillow's parsers raise exceptions of many types: OSError, SyntaxError, ValueError, struct.error, and others.
+        except Exception:
+            return False
+        return True
 
     def transform(self, files: npt.NDArray[Any]) -> Pixels:
         """The model's input for the files, uint8 of shape (files, height, width, channels)."""
@@ -107,12 +122,3 @@ def _to_eight_bits(image: Any) -> Any:
 def _over_black(image: Any) -> Any:
     image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-
-
-def _is_image(file: Path) -> bool:
-    try:
-        with Image.open(file) as image:
-            image.verify()
-    except (OSError, SyntaxError, ValueError):
-        return False
-    return True

@@ -100,6 +100,29 @@ def test_a_folder_is_read_sorted_and_what_is_no_image_is_marked(tmp_path: Path) 
         preparation.read(empty)
 
 
+def test_a_damaged_image_is_marked_and_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for kind in ("JPEG", "PNG"):
+        content = png(noise, kind)
+        (tmp_path / f"cut.{kind.lower()}").write_bytes(content[: len(content) // 2])
+        (tmp_path / f"whole.{kind.lower()}").write_bytes(content)
+    preparation = Preparation(4, 4, 3, "crop")
+    files = preparation.read(tmp_path)
+    assert preparation.is_complete(files).tolist() == [False, False, True, True]
+    with pytest.raises(FileNotFoundError, match="gone"):
+        preparation.is_complete(np.array([tmp_path / "gone.png"], object))
+
+
+def test_an_image_has_no_largest_size() -> None:
+    assert decoded(png(np.zeros((14_000, 14_000), np.uint8)), channels=1).shape == (4, 4, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_of_sixteen_bits_the_upper_eight_are_read(channels: int) -> None:
+    pixels = np.array([[0, 256, 30_000, 65_535]], np.uint16)
+    assert decoded(png(pixels), 1, 4, channels, "stretch")[0, :, -1].tolist() == [0, 1, 117, 255]
+
+
 def test_it_is_loaded_as_it_was_left(tmp_path: Path) -> None:
     preparation = Preparation(4, 6, 3, "pad")
     (tmp_path / "schema.json").write_bytes(preparation.to_json())
