@@ -149,7 +149,7 @@ def _how_programs_run(card: Json) -> str:
     """What became of FITSTOP_ALLOW_CODE, which is `boxed` unless the environment says otherwise."""
     programs = card.get("programs", "no")
     if programs == "boxed":
-        return "run in a box (FITSTOP_ALLOW_CODE=boxed): fitstop run train.py"
+        return "run in a sandbox (FITSTOP_ALLOW_CODE=boxed): fitstop run train.py"
     if programs == "unboxed":
         return "run with all rights of this user (FITSTOP_ALLOW_CODE=unboxed)"
     return f"do not run: {card.get('no_programs') or 'the worker is too old'}"

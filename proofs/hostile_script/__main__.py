@@ -20,7 +20,7 @@ def main() -> int:
         for kernel, abi in KERNELS.items():
             verdict = attack_as(user, abi, forks)
             found = [f"{name} worked: {verdict['attacks'][name][1]}" for name in verdict["worked"]] + verdict["wrong"]
-            found += [] if verdict["closed"] else [f"the box is open: {verdict['lacks']}"]
+            found += [] if verdict["closed"] else [f"the sandbox is open: {verdict['lacks']}"]
             print(f"{user:5}  {kernel:11}  {len(verdict['attacks'])} attacks, {len(found)} wrong", flush=True)
             for one in found:
                 print(f"    {one}")

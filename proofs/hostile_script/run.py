@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.support.boxed import PLAIN_USER, environment_of, python_of, switch_to
+from tests.support.sandboxed import PLAIN_USER, environment_of, python_of, switch_to
 
 # Landlock as this kernel has it, and as older ones do.
 KERNELS = {"this kernel": None, "Linux 6.7": 4, "Linux 5.13": 1}

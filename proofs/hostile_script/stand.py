@@ -1,7 +1,7 @@
-"""The script in a box, with victims around it: files of others, listeners, and the process that started it.
+"""The script in a sandbox, with victims around it: files of others, listeners, and the process that started it.
 
-`python -m proofs.hostile_script.stand FOLDER ABI FORKS` runs as the user whose box is tried, in an empty folder of that
-user, and prints the verdict as JSON. It is what a worker is to a training process: the parent, with secrets in its
+`python -m proofs.hostile_script.stand FOLDER ABI FORKS` runs as the user whose sandbox is tried, in an empty folder of
+that user, and prints the verdict as JSON. It is what a worker is to a training process: the parent, with secrets in its
 environment, a pipe that it reads, and the same user.
 """
 
@@ -34,9 +34,9 @@ import json, os, runpy, sys
 from pathlib import Path
 order = json.loads(sys.argv[1])
 attempt, home = Path(order["attempt"]), Path(order["home"])
-from worker.training.program.box import Box, enter_box
-box = Box((Path(order["dataset"]),), (attempt,), network=False, home=home)
-report = enter_box(box, abi=order["abi"])
+from worker.training.program.sandbox import Sandbox, enter_sandbox
+sandbox = Sandbox((Path(order["dataset"]),), (attempt,), network=False, home=home)
+report = enter_sandbox(sandbox, abi=order["abi"])
 os.environ.update(TARGETS=json.dumps(order["targets"]), FITSTOP_DATASET_MINE=order["dataset"])
 os.chdir(home)
 lacks = {lack.layer: lack.reason for lack in report.lacks}

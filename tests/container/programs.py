@@ -29,8 +29,8 @@ def check(_work: Work) -> None:
     service = Service(compose.key)
     wait_for("the service is ready", service.is_ready)
     said = run("podman", "exec", "fitstop-worker-1", "fitstop", "doctor", "-o", "json").stdout
-    box = {one["name"]: one for one in json.loads(said)["data"]}["program box"]
-    holds(f"the doctor finds the box: {box}", box["status"] == "ok")
+    sandbox = {one["name"]: one for one in json.loads(said)["data"]}["program sandbox"]
+    holds(f"the doctor finds the sandbox: {sandbox}", sandbox["status"] == "ok")
     check_hostile(service)
     check_killed(compose, service)
     compose("down", "-v", "-t", "20")

@@ -3,7 +3,7 @@
 import pytest
 
 from proofs.hostile_script.run import attack_as
-from tests.support.boxed import skip_where_it_cannot
+from tests.support.sandboxed import skip_where_it_cannot
 from worker.training.program.landlock import landlock_abi
 
 

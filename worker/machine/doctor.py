@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.machine.box_trial import BoxTrial, try_box
 from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.libraries import DRIVERS_OWN, Libraries, check_libraries
+from worker.machine.sandbox_trial import SandboxTrial, try_sandbox
 from worker.machine.trial import PROGRAM, try_training
 
 # From this compute capability on, TensorFlow 2.21 has no working code (tensorflow#89272, #111958).
@@ -41,20 +41,20 @@ def main() -> int:
 
 
 def findings() -> list[Finding]:
-    """Check the box for programs, the GPU and its driver, CUDA's libraries, TensorFlow's code for it, and training."""
-    return [box_finding(try_box()), *_device_findings()]
+    """Check the sandbox of programs, the GPU and its driver, CUDA's libraries, TensorFlow's code, and training."""
+    return [sandbox_finding(try_sandbox()), *_device_findings()]
 
 
-def box_finding(trial: BoxTrial) -> Finding:
-    """The finding about the box that programs run in."""
+def sandbox_finding(trial: SandboxTrial) -> Finding:
+    """The finding about the sandbox that programs run in."""
     lacks = f"; missing: {'; '.join(trial.lacks)}" if trial.lacks else ""
     if not trial.openings:
-        return _finding("program box", "ok", f"closed: {', '.join(trial.layers)}{lacks}")
+        return _finding("program sandbox", "ok", f"closed: {', '.join(trial.layers)}{lacks}")
     fix = (
         "programs need Linux 5.13 or newer with Landlock, and a container of Docker 23 or newer; "
         "FITSTOP_ALLOW_CODE=unboxed runs them with all rights of the worker"
     )
-    return _finding("program box", "warning", f"open: {trial.openings}", fix)
+    return _finding("program sandbox", "warning", f"open: {trial.openings}", fix)
 
 
 def _device_findings() -> list[Finding]:

@@ -9,8 +9,8 @@ from shared.document import UnusableDocument
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.settings import AllowCode, Settings
 from shared.spec import ProgramJobSpec
-from worker.machine.box_trial import try_box
 from worker.machine.disk_use import used_bytes
+from worker.machine.sandbox_trial import try_sandbox
 
 NO_CODE = "FITSTOP_ALLOW_CODE=no"
 MOST_FILES = 100_000
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 
 
 def explain_no_programs(allow_code: AllowCode) -> str:
-    """Why this worker takes no programs; empty if it does. Tests the box, which takes a fraction of a second."""
+    """Why this worker takes no programs; empty if it does. Tests the sandbox, which takes a fraction of a second."""
     if allow_code == "no":
         return NO_CODE
     if allow_code == "unboxed":
         log.warning("FITSTOP_ALLOW_CODE=unboxed: programs run with all rights of this worker")
         return ""
-    openings = try_box().openings
+    openings = try_sandbox().openings
     if not openings:
         return ""
     log.warning("no programs: scripts cannot be confined on this machine: %s", openings)

@@ -1,1 +1,1 @@
-"""A user's own script as a job: its sandbox (the box), its requirements, and the training run around `model.fit`."""
+"""A user's own script as a job: its sandbox, its requirements, and the training run around `model.fit`."""

@@ -16,7 +16,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NotGiven(Exception):
-    """The kernel does not provide a layer of the box; the message says why."""
+    """The kernel does not provide a layer of the sandbox; the message says why."""
 
 
 def call(number: int, *arguments: "int | ctypes._CArgObject | None") -> int:

@@ -1,4 +1,4 @@
-"""Prepares this process for a script: its files, arguments, datasets and packages, and the box that confines it."""
+"""Prepares this process for a script: its files, arguments, datasets and packages, and the sandbox that confines it."""
 
 import os
 import re
@@ -17,8 +17,8 @@ from shared.spec import ProgramJobSpec, ProgramSpec
 from shared.volume import arrays_folder_of, data_file_of, dataset_of
 from worker.training.errors import DataChanged, DataMissing
 from worker.training.hashing import do_nothing
-from worker.training.program.box import Box, confine
 from worker.training.program.requirements import Limits, install_requirements
+from worker.training.program.sandbox import Sandbox, confine
 from worker.training.resume.store import remove_older
 
 _NOT_IN_NAMES = re.compile("[^A-Z0-9]")
@@ -39,8 +39,8 @@ def prepare_script(
     """Prepare the script of a job that runs a program, and confine this process; None for other jobs.
 
     `keep_alive` is called several times a second while packages are installed, and may raise to stop. Call this while
-    the process has one thread, because the box does not confine threads that exist already. An error is returned in the
-    result, for the run to report.
+    the process has one thread, because the sandbox does not confine threads that exist already. An error is returned in
+    the result, for the run to report.
     """
     record = attempt.job.record()
     if record is None or not isinstance(record.spec, ProgramJobSpec):
@@ -54,7 +54,7 @@ def prepare_script(
         datasets = dict(_datasets(attempt, record))
         packages = _packages(attempt, folder, settings, keep_alive)
         read = (attempt.job.path, *(path.parent for path in datasets.values()), *packages)
-        confine(Box(read, (attempt.path,), record.spec.program.network, folder), settings.allow_code)
+        confine(Sandbox(read, (attempt.path,), record.spec.program.network, folder), settings.allow_code)
         _enter(record.spec.program, folder, script, datasets)
         sys.path.extend(map(str, packages))
     except Exception as error:

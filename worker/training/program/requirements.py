@@ -5,7 +5,7 @@
     <cache>/requirements/locks/<hash>   locks that were resolved today, by the lines and the worker's versions
 
 `uv` resolves with the worker's versions as constraints. The worker's packages are left out, so that a program never
-gets a second NumPy. The others are installed only from wheels: no code of a package runs outside the box.
+gets a second NumPy. The others are installed only from wheels: no code of a package runs outside the sandbox.
 """
 
 import hashlib

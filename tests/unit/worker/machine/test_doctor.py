@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.machine.box_trial import BoxTrial, try_box
-from worker.machine.doctor import Card, box_finding, code_finding, gpu_finding, library_findings
+from worker.machine.doctor import Card, code_finding, gpu_finding, library_findings, sandbox_finding
 from worker.machine.libraries import Libraries, check_libraries, missing_from
+from worker.machine.sandbox_trial import SandboxTrial, try_sandbox
 from worker.machine.trial import try_training
 from worker.supervisor import programs
 
@@ -86,27 +86,27 @@ def test_a_trial_that_fails_says_why():
     assert "the CPU build of TensorFlow" in trial.failure
 
 
-def test_the_doctor_says_what_the_kernel_gives_of_the_box_and_what_it_lacks():
-    closed = box_finding(BoxTrial(("files (Landlock 7)",), ("own user: this process is not root",)))
+def test_the_doctor_says_what_the_kernel_gives_of_the_sandbox_and_what_it_lacks():
+    closed = sandbox_finding(SandboxTrial(("files (Landlock 7)",), ("own user: this process is not root",)))
     assert closed["status"] == "ok"
     assert closed["detail"] == "closed: files (Landlock 7); missing: own user: this process is not root"
-    opened = box_finding(BoxTrial((), (), "files: the kernel has no Landlock"))
+    opened = sandbox_finding(SandboxTrial((), (), "files: the kernel has no Landlock"))
     assert (opened["status"], opened["detail"]) == ("warning", "open: files: the kernel has no Landlock")
     assert "FITSTOP_ALLOW_CODE=unboxed" in opened["fix"]
 
 
-def test_a_trial_of_the_box_reports_the_layers_of_another_process():
-    before = set(Path(tempfile.gettempdir()).glob("fitstop-box-*"))
-    trial = try_box()
+def test_a_trial_of_the_sandbox_reports_the_layers_of_another_process():
+    before = set(Path(tempfile.gettempdir()).glob("fitstop-sandbox-*"))
+    trial = try_sandbox()
     assert trial.layers or trial.openings
-    assert set(Path(tempfile.gettempdir()).glob("fitstop-box-*")) <= before
-    assert os.environ.get("HOME"), "this process is in no box"
+    assert set(Path(tempfile.gettempdir()).glob("fitstop-sandbox-*")) <= before
+    assert os.environ.get("HOME"), "this process is in no sandbox"
 
 
 def test_a_worker_takes_programs_by_its_setting_and_by_its_kernel(monkeypatch):
-    monkeypatch.setattr(programs, "try_box", lambda: BoxTrial(openings="files: no Landlock"))
+    monkeypatch.setattr(programs, "try_sandbox", lambda: SandboxTrial(openings="files: no Landlock"))
     assert programs.explain_no_programs("no") == "FITSTOP_ALLOW_CODE=no"
     assert programs.explain_no_programs("boxed") == "scripts cannot be confined on this machine: files: no Landlock"
     assert programs.explain_no_programs("unboxed") == ""
-    monkeypatch.setattr(programs, "try_box", BoxTrial)
+    monkeypatch.setattr(programs, "try_sandbox", SandboxTrial)
     assert programs.explain_no_programs("boxed") == ""

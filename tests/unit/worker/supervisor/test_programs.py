@@ -51,7 +51,7 @@ def test_a_program_that_left_too_much_fails_for_good_whatever_it_says_itself(vol
     assert (end.outcome, end.ending.status, end.ending.error.code) == ("finished", "failed", "files_too_large")
 
 
-def test_a_program_that_meets_an_open_box_is_handed_back(volume):
+def test_a_program_that_meets_an_open_sandbox_is_handed_back(volume):
     attempt = taken(posted_program(volume))
     error = JobError(code="no_box", message="scripts cannot be confined here")
     failed = Ending(status="failed", stop=ending("failed").stop, error=error)

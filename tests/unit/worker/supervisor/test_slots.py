@@ -12,7 +12,7 @@ from shared.times import time_in, utc_now
 from shared.worker_card import WorkerCard
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import posted, posted_program, taken
-from worker.machine.box_trial import BoxTrial
+from worker.machine.sandbox_trial import SandboxTrial
 from worker.supervisor.attempt import AttemptRun
 from worker.supervisor.claim import Owner
 from worker.supervisor.gate import _listen_again
@@ -284,7 +284,7 @@ def test_a_worker_leaves_when_it_is_beyond_help_but_not_while_a_job_runs(volume,
 
 @pytest.mark.parametrize("code", ["no_box", "no_child", "volume_full", "volume_error", "worker_disk_full"])
 def test_what_a_program_says_of_its_worker_is_a_reason_to_look_and_no_more(volume, monkeypatch, code):
-    monkeypatch.setattr("worker.supervisor.programs.try_box", BoxTrial)
+    monkeypatch.setattr("worker.supervisor.programs.try_sandbox", SandboxTrial)
     worker = Worker(Settings(allow_code="boxed"), volume, FakeQueue(), EmptyNursery())
     worker._ready, worker.no_programs = True, ""
     attempt = taken(posted_program(volume))
@@ -295,8 +295,8 @@ def test_what_a_program_says_of_its_worker_is_a_reason_to_look_and_no_more(volum
     assert worker.no_programs == ""
 
 
-def test_a_worker_whose_box_is_open_by_now_takes_no_programs_any_more(volume, monkeypatch):
-    monkeypatch.setattr("worker.supervisor.programs.try_box", lambda: BoxTrial(openings="files: no Landlock"))
+def test_a_worker_whose_sandbox_is_open_by_now_takes_no_programs_any_more(volume, monkeypatch):
+    monkeypatch.setattr("worker.supervisor.programs.try_sandbox", lambda: SandboxTrial(openings="files: no Landlock"))
     worker = Worker(Settings(allow_code="boxed"), volume, FakeQueue(), EmptyNursery())
     worker._look_after_program(
         AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=JobError(code="no_box", message=""))

@@ -1,4 +1,4 @@
-"""Python code in a box, in a process of its own: as root that becomes another user, or as a plain user."""
+"""Python code in a sandbox, in a process of its own: as root that becomes another user, or as a plain user."""
 
 import json
 import os
@@ -17,11 +17,11 @@ PLAIN_USER = 61_234
 _PROGRAM = """
 import json, os, sys
 from pathlib import Path
-from worker.training.program.box import Box, enter_box
+from worker.training.program.sandbox import Sandbox, enter_sandbox
 order = json.loads(sys.argv[1])
 read, home = tuple(map(Path, order["read"])), Path(order["home"])
-box = Box(read, (home,), order["network"], home)
-report = enter_box(box, abi=order["abi"])
+sandbox = Sandbox(read, (home,), order["network"], home)
+report = enter_sandbox(sandbox, abi=order["abi"])
 said = {}
 exec(order["code"], {"said": said, "order": order})
 print(json.dumps({"said": said, "layers": report.layers, "lacks": {one.layer: one.reason for one in report.lacks},
@@ -30,8 +30,8 @@ print(json.dumps({"said": said, "layers": report.layers, "lacks": {one.layer: on
 
 
 @dataclass(frozen=True)
-class Boxed:
-    """Code that runs in a box whose only folder is `home`. It reads `order`, and puts what it found into `said`.
+class Sandboxed:
+    """Code that runs in a sandbox whose only folder is `home`. It reads `order`, and puts what it found into `said`.
 
     `user`: root, which becomes a user of its own, or plain. `abi`: of Landlock, as on an older kernel.
     """
@@ -44,7 +44,7 @@ class Boxed:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, code: str, **order: Any) -> dict[str, Any]:
-        """What `code` said, with the report of the box."""
+        """What `code` said, with the report of the sandbox."""
         skip_where_it_cannot(self.user)
         self.home.mkdir(exist_ok=True)
         if self.user == "plain" and os.geteuid() == 0:
@@ -69,7 +69,7 @@ class Boxed:
 def skip_where_it_cannot(user: str) -> None:
     """Skip a test that needs root, or a Python that a plain user can read."""
     if sys.platform != "linux":
-        pytest.skip("the box needs Linux")
+        pytest.skip("the sandbox needs Linux")
     if user == "root" and os.geteuid() != 0:
         pytest.skip("only root becomes another user")
     if user == "plain" and not python_of(user):

@@ -1,4 +1,4 @@
-"""What a program in its box can do, and what it cannot: by layers, users and kernels. Each test is a process."""
+"""What a program in its sandbox can do, and what it cannot: by layers, users and kernels. Each test is a process."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.boxed import PLAIN_USER, Boxed, environment_of, python_of, skip_where_it_cannot, switch_to
+from tests.support.sandboxed import PLAIN_USER, Sandboxed, environment_of, python_of, skip_where_it_cannot, switch_to
 from worker.machine.ownership import take_back
 from worker.training.program.landlock import landlock_abi
 
@@ -31,7 +31,7 @@ def attempt(name, act):
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """In a folder that everybody may enter: the box must hide what is there. Programs have shared memory elsewhere."""
+    """In a folder that everybody may enter, so that the sandbox must hide it. Programs have shared memory elsewhere."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder) / "home"
@@ -39,9 +39,9 @@ def home() -> Iterator[Path]:
 
 @EVERYBODY
 @EVERY_KERNEL
-def test_the_box_is_closed_and_takes_less_than_50_ms(home: Path, user: str, abi: int | None) -> None:
+def test_the_sandbox_is_closed_and_takes_less_than_50_ms(home: Path, user: str, abi: int | None) -> None:
     def enter() -> dict[str, Any]:
-        report = Boxed(home, user, abi).run("")
+        report = Sandboxed(home, user, abi).run("")
         assert report["closed"], report["lacks"]
         assert ("own user" in report["layers"]) == (user == "root")
         return report
@@ -85,7 +85,7 @@ said["stolen"] = Path("stolen").read_text()
 try: os.chmod(other, 0)
 except OSError: pass
 """
-    said = Boxed(home, user, abi, read=(dataset,)).run(code, dataset=str(dataset), other=str(other))["said"]
+    said = Sandboxed(home, user, abi, read=(dataset,)).run(code, dataset=str(dataset), other=str(other))["said"]
     may = ["write", "temporary", "copy", "read dataset"]
     assert {name: said[name][0] for name in may} == dict.fromkeys(may, "did")
     rest = {name: value[0] for name, value in said.items() if name not in {*may, "stolen"}}
@@ -116,7 +116,7 @@ if not child:
     os._exit(7)
 said["child"] = os.waitpid(child, 0)[1] >> 8
 """
-    said = Boxed(home, user, abi).run(code)["said"]
+    said = Sandboxed(home, user, abi).run(code)["said"]
     assert said.pop("child") == 7
     may = ["own signal", "own name"]
     assert {name: said.pop(name)[0] for name in may} == dict.fromkeys(may, "did")
@@ -137,13 +137,13 @@ attempt("pair", lambda: socket.socketpair())
 @EVERYBODY
 @EVERY_KERNEL
 def test_without_network_there_is_none(home: Path, user: str, abi: int | None) -> None:
-    said = Boxed(home, user, abi).run(SOCKETS)["said"]
+    said = Sandboxed(home, user, abi).run(SOCKETS)["said"]
     assert {name for name, value in said.items() if value[0] == "did"} == {"AF_UNIX SOCK_SEQPACKET", "pair"}
 
 
 @EVERYBODY
 def test_with_network_there_is_the_internet_alone(home: Path, user: str) -> None:
-    said = Boxed(home, user, network=True).run(SOCKETS)["said"]
+    said = Sandboxed(home, user, network=True).run(SOCKETS)["said"]
     made = {name for name, value in said.items() if value[0] == "did"}
     assert made >= {"AF_INET SOCK_STREAM", "AF_INET SOCK_DGRAM", "pair"}
     assert not [name for name in made if name.startswith("AF_UNIX") and "SEQPACKET" not in name]
@@ -155,7 +155,7 @@ def test_with_network_there_is_the_internet_alone(home: Path, user: str) -> None
 def test_a_program_has_no_secret_in_its_environment(home: Path) -> None:
     code = "import os; said['variables'] = dict(os.environ)"
     secret = {"FITSTOP_REDIS_URL": "redis://:secret@host/0", "AWS_SECRET_ACCESS_KEY": "secret", "HF_TOKEN": "secret"}
-    variables = Boxed(home, environment=secret).run(code)["said"]["variables"]
+    variables = Sandboxed(home, environment=secret).run(code)["said"]["variables"]
     assert not secret.keys() & variables.keys()
     assert (variables["HOME"], variables["TMPDIR"]) == (str(home), str(home / ".tmp"))
 
@@ -168,7 +168,7 @@ open("folder/file", "w").write("x")
 open("/dev/shm/left-" + str(os.getuid()), "w").write("x")
 said["user"] = os.getuid()
 """
-    user = Boxed(home).run(code)["said"]["user"]
+    user = Sandboxed(home).run(code)["said"]["user"]
     left = home / "folder" / "file"
     assert (left.stat().st_uid, home.stat().st_uid) == (user, user)
     take_back(home)
@@ -183,7 +183,7 @@ context = multiprocessing.get_context("fork")
 with context.Pool(2) as pool:
     said["sum"] = sum(pool.map(abs, range(-9, 0)))
 """
-    assert Boxed(home).run(code)["said"]["sum"] == 45
+    assert Sandboxed(home).run(code)["said"]["sum"] == 45
 
 
 @EVERYBODY
@@ -194,26 +194,26 @@ said["processes"] = resource.getrlimit(resource.RLIMIT_NPROC)[0]
 said["core"] = resource.getrlimit(resource.RLIMIT_CORE)
 said["likelihood"] = open("/proc/self/oom_score_adj").read().strip()
 """
-    said = Boxed(home, user).run(code)["said"]
+    said = Sandboxed(home, user).run(code)["said"]
     assert said["likelihood"] == "500"
     assert 4096 <= said["processes"] < 100_000
     assert said["core"] == [0, 0]
 
 
-def test_a_kernel_without_landlock_leaves_the_box_open_and_says_so(home: Path) -> None:
-    report = Boxed(home, abi=0).run("")
+def test_a_kernel_without_landlock_leaves_the_sandbox_open_and_says_so(home: Path) -> None:
+    report = Sandboxed(home, abi=0).run("")
     assert not report["closed"]
     assert "no Landlock" in report["lacks"]["files"]
 
 
-def test_threads_that_began_before_leave_the_box_open_where_the_kernel_confines_one(home: Path) -> None:
+def test_threads_that_began_before_leave_the_sandbox_open_where_the_kernel_confines_one(home: Path) -> None:
     program = f"""
 import threading
 from pathlib import Path
-from worker.training.program.box import Box, enter_box
+from worker.training.program.sandbox import Sandbox, enter_sandbox
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 home = Path({str(home)!r})
-print(enter_box(Box((), (home,), network=False, home=home)).is_closed)
+print(enter_sandbox(Sandbox((), (home,), network=False, home=home)).is_closed)
 """
     home.mkdir()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -226,13 +226,13 @@ def test_a_program_ends_with_the_process_that_started_it(home: Path, user: str) 
     code = f"""
 import os, signal
 from pathlib import Path
-from worker.training.program.box import Box, enter_box
+from worker.training.program.sandbox import Sandbox, enter_sandbox
 home = Path({str(home)!r})
 reader, writer = os.pipe()
 child = os.fork()
 if not child:
-    enter_box(Box((), (home,), network=False, home=home))
-    os.write(writer, b"in the box")
+    enter_sandbox(Sandbox((), (home,), network=False, home=home))
+    os.write(writer, b"in the sandbox")
     signal.pause()
 os.read(reader, 16)
 print(child, flush=True)

@@ -1,4 +1,4 @@
-"""Tests whether this machine's kernel can confine programs: a separate process enters an empty box and reports."""
+"""Tests whether this machine's kernel can confine programs: a separate process enters an empty sandbox and reports."""
 
 import json
 import os
@@ -7,12 +7,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 
-PROGRAM = "worker.training.program.box"
+PROGRAM = "worker.training.program.sandbox"
 _SECONDS = 60
 
 
 @dataclass(frozen=True)
-class BoxTrial:
+class SandboxTrial:
     """`layers`: the layers that are in force. `lacks`: the missing ones, with reasons. `openings`: broken promises."""
 
     layers: tuple[str, ...] = ()
@@ -20,18 +20,18 @@ class BoxTrial:
     openings: str = ""
 
 
-def try_box() -> BoxTrial:
-    """Test the box in another process. Takes a fraction of a second."""
-    with tempfile.TemporaryDirectory(prefix="fitstop-box-", ignore_cleanup_errors=True) as folder:
+def try_sandbox() -> SandboxTrial:
+    """Test the sandbox in another process. Takes a fraction of a second."""
+    with tempfile.TemporaryDirectory(prefix="fitstop-sandbox-", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-P", "-m", PROGRAM, folder]
         try:
             done = subprocess.run(
                 command, env=dict(os.environ), capture_output=True, text=True, timeout=_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            return BoxTrial(openings=f"not finished after {_SECONDS} s")
+            return SandboxTrial(openings=f"not finished after {_SECONDS} s")
     if done.returncode:
         said = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
-        return BoxTrial(openings=said[:500])
+        return SandboxTrial(openings=said[:500])
     report = json.loads(done.stdout.splitlines()[-1])
-    return BoxTrial(tuple(report["layers"]), tuple(report["lacks"]), report["openings"])
+    return SandboxTrial(tuple(report["layers"]), tuple(report["lacks"]), report["openings"])

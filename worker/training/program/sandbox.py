@@ -1,12 +1,12 @@
-"""The box of a program: the sandbox between a user's script and everything else.
+"""The sandbox of a program, between a user's script and everything else.
 
 The training process enters it once, after Keras has been imported and before the script's first line, and cannot leave
 it. The layers overlap on purpose. Each layer that the kernel lacks is reported, and the setting `allow_code` decides.
 
-A script can still use the processor, the GPU, this process's memory and pipe, and everything in `Box.write`, including
-the evidence of its own attempt. So it can falsify its own reports, but no others.
+A script can still use the processor, the GPU, this process's memory and pipe, and everything in `Sandbox.write`,
+including the evidence of its own attempt. So it can falsify its own reports, but no others.
 
-`python -m worker.training.program.box FOLDER` tests the box with one empty folder and prints the report as JSON.
+`python -m worker.training.program.sandbox FOLDER` tests the sandbox with an empty folder and prints a JSON report.
 """
 
 import json
@@ -63,7 +63,7 @@ _DEVICES = ("null", "zero", "full", "nvidia*", "dri", "dxg", "kfd")
 
 
 @dataclass(frozen=True)
-class Box:
+class Sandbox:
     """What a program may use in addition to Python, its libraries and the GPU.
 
     `read`, `write`: files and folders with their content. `home`: a folder in `write` that becomes HOME and contains
@@ -86,8 +86,8 @@ class Lack:
 
 
 @dataclass(frozen=True)
-class BoxReport:
-    """The layers of the box that are in force, and the missing ones."""
+class SandboxReport:
+    """The layers of the sandbox that are in force, and the missing ones."""
 
     layers: tuple[str, ...]
     lacks: tuple[Lack, ...]
@@ -95,24 +95,24 @@ class BoxReport:
 
     @property
     def openings(self) -> str:
-        """The promises that the box does not keep; empty if it keeps all."""
+        """The promises that the sandbox does not keep; empty if it keeps all."""
         return "; ".join(f"{lack.layer}: {lack.reason}" for lack in self.lacks if lack.is_open)
 
     @property
     def is_closed(self) -> bool:
-        """Whether the box keeps all promises."""
+        """Whether the sandbox keeps all promises."""
         return not self.openings
 
 
 class BoxOpen(TrainingError):
-    """This process must not run a script: the setting forbids it, or the box is incomplete. Another worker may."""
+    """This process must not run a script: the setting forbids it, or the sandbox is incomplete. Another worker may."""
 
     code = "no_box"
     may_retry = True
 
 
-def confine(box: Box, allow_code: AllowCode) -> BoxReport | None:
-    """Apply the setting `allow_code` before a script runs: enter the box, or, if unboxed, do nothing.
+def confine(sandbox: Sandbox, allow_code: AllowCode) -> SandboxReport | None:
+    """Apply the setting `allow_code` before a script runs: enter the sandbox, or, if unboxed, do nothing.
 
     Raises BoxOpen if the script must not run; the worker then takes no more programs.
     """
@@ -120,40 +120,40 @@ def confine(box: Box, allow_code: AllowCode) -> BoxReport | None:
         return None
     if allow_code == "no":
         raise BoxOpen("FITSTOP_ALLOW_CODE=no: this worker runs no programs")
-    report = enter_box(box)
+    report = enter_sandbox(sandbox)
     if not report.is_closed:
         raise BoxOpen(f"scripts cannot be confined here ({report.openings})")
     return report
 
 
-def enter_box(box: Box, *, abi: int | None = None) -> BoxReport:
-    """Confine this process and all its children to `box`.
+def enter_sandbox(sandbox: Sandbox, *, abi: int | None = None) -> SandboxReport:
+    """Confine this process and all its children to `sandbox`.
 
-    The folders of `box` must exist. Environment variables that training does not need are removed; those of the program
-    are set later. Call this while the process has one thread: without Landlock's ABI 8, existing threads keep their
-    access to files, and the report says that the box is open.
+    The folders of `sandbox` must exist. Environment variables that training does not need are removed; those of the
+    program are set later. Call this while the process has one thread: without Landlock's ABI 8, existing threads
+    keep their access to files, and the report says that the sandbox is open.
 
     `abi`: for tests, use Landlock as a kernel with this ABI has it; 0 for none. Raises OSError if a path cannot be
     opened or given to another user.
     """
     began = time.perf_counter()
-    entry = _Entry(box, landlock.landlock_abi() if abi is None else min(abi, landlock.landlock_abi()))
+    entry = _Entry(sandbox, landlock.landlock_abi() if abi is None else min(abi, landlock.landlock_abi()))
     entry.enter()
-    return BoxReport(tuple(entry.layers), tuple(entry.lacks), time.perf_counter() - began)
+    return SandboxReport(tuple(entry.layers), tuple(entry.lacks), time.perf_counter() - began)
 
 
 class _Entry:
-    """The steps into a box, layer by layer."""
+    """The steps into a sandbox, layer by layer."""
 
-    def __init__(self, box: Box, abi: int) -> None:
-        self._box = box
+    def __init__(self, sandbox: Sandbox, abi: int) -> None:
+        self._sandbox = sandbox
         self._abi = abi
         self.layers: list[str] = []
         self.lacks: list[Lack] = []
 
     def enter(self) -> None:
         if not sys.platform.startswith("linux"):
-            self._lack("all", "the box needs Linux", is_open=True)
+            self._lack("all", "the sandbox needs Linux", is_open=True)
             return
         self._clean_environment()
         _leave_helpers()
@@ -172,34 +172,34 @@ class _Entry:
         self.lacks.append(Lack(layer, reason, is_open))
 
     def _clean_environment(self) -> None:
-        temporary = self._box.home / ".tmp"
+        temporary = self._sandbox.home / ".tmp"
         temporary.mkdir(exist_ok=True)
         leave_for_training(os.environ)
         for name in _NOT_FOR_PROGRAMS:
             os.environ.pop(name, None)
-        os.environ |= {"HOME": str(self._box.home), "TMPDIR": str(temporary)}
+        os.environ |= {"HOME": str(self._sandbox.home), "TMPDIR": str(temporary)}
         tempfile.tempdir = None
         self.layers.append("environment without secrets")
 
     def _prepare_files(self) -> landlock.Ruleset | None:
         """Open the allowed paths while this process still can."""
         try:
-            return landlock.Ruleset(self._allowed(), tcp=self._box.network, abi=self._abi)
+            return landlock.Ruleset(self._allowed(), tcp=self._sandbox.network, abi=self._abi)
         except NotGiven as lack:
             self._lack("files", str(lack), is_open=True)
             return None
 
     def _allowed(self) -> Iterator[landlock.Allowed]:
-        system = [*map(Path, _SYSTEM), *_python(), *(map(Path, _NETWORK) if self._box.network else ())]
+        system = [*map(Path, _SYSTEM), *_python(), *(map(Path, _NETWORK) if self._sandbox.network else ())]
         # GPU kernels that the driver compiled. Other jobs run them, so a program may only read them.
         system += [Path(folder) for folder in (os.environ.get("CUDA_CACHE_PATH"),) if folder]
         for path in system:
-            if any(ours.is_relative_to(path) for ours in self._box.write):
+            if any(ours.is_relative_to(path) for ours in self._sandbox.write):
                 self._lack("files", f"the data is in {path}, which every program can read", is_open=True)
-        yield from landlock.allow((*system, *self._box.read), landlock.READ)
-        yield from landlock.allow(self._box.write, landlock.WRITE)
+        yield from landlock.allow((*system, *self._sandbox.read), landlock.READ)
+        yield from landlock.allow(self._sandbox.write, landlock.WRITE)
         yield from landlock.allow(_devices(), landlock.DEVICE)
-        if any(ours.is_relative_to(_SHARED_MEMORY) for ours in (*self._box.write, *self._box.read)):
+        if any(ours.is_relative_to(_SHARED_MEMORY) for ours in (*self._sandbox.write, *self._sandbox.read)):
             self._lack("shared memory", "the data is there, so the program cannot read it", is_open=False)
         else:
             yield landlock.Allowed(_SHARED_MEMORY, landlock.SHARED_MEMORY)
@@ -212,9 +212,9 @@ class _Entry:
         self.layers.append("process group")
 
     def _become_own_user(self) -> bool:
-        needed = (*_python(), *self._box.read, *self._box.write)
+        needed = (*_python(), *self._sandbox.read, *self._sandbox.write)
         try:
-            become_own_user(self._box.write, needed, _devices())
+            become_own_user(self._sandbox.write, needed, _devices())
         except NotGiven as lack:
             self._lack("own user", str(lack), is_open=False)
             if permitted_capabilities():
@@ -249,14 +249,14 @@ class _Entry:
             self._lack("files", reason, is_open=True)
             return
         self.layers.append(f"files (Landlock {self._abi})")
-        if self._abi >= landlock.TCP_ABI and not self._box.network:
+        if self._abi >= landlock.TCP_ABI and not self._sandbox.network:
             self.layers.append("no TCP (Landlock)")
         if self._abi >= landlock.SCOPES_ABI:
             self.layers.append("signals (Landlock)")
 
     def _filter(self, *, has_own_user: bool) -> None:
         need = seccomp.Need(
-            network=self._box.network,
+            network=self._sandbox.network,
             signals=self._abi < landlock.SCOPES_ABI and not has_own_user,
             attributes=not has_own_user,
             truncation=self._abi < landlock.TRUNCATION_ABI,
@@ -267,7 +267,7 @@ class _Entry:
             self._lack("system calls", str(lack), is_open=True)
             return
         self.layers.append("system calls (seccomp)")
-        if not self._box.network:
+        if not self._sandbox.network:
             self.layers.append("no network (seccomp)")
 
 
@@ -289,7 +289,7 @@ def _devices() -> list[Path]:
 
 
 def _leave_helpers() -> None:
-    """Make `multiprocessing` start its own helpers in the box, instead of using the worker's."""
+    """Make `multiprocessing` start its own helpers in the sandbox, instead of using the worker's."""
     from multiprocessing import forkserver, resource_tracker
 
     tracker: Any = resource_tracker._resource_tracker
@@ -318,6 +318,6 @@ def _count_threads(process: Path) -> int:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    report = enter_box(Box((), (folder,), network=False, home=folder))
+    report = enter_sandbox(Sandbox((), (folder,), network=False, home=folder))
     lacks = [f"{lack.layer}: {lack.reason}" for lack in report.lacks]
     print(json.dumps({"layers": report.layers, "lacks": lacks, "openings": report.openings}))  # noqa: T201
