@@ -1,7 +1,7 @@
 """Names from Keras, PyTorch and scikit-learn that people type, and Fitstop's names for them.
 
-`FIELDS` maps to fields of the spec, the likeliest first; `WITHOUT_EQUIVALENT` says why there is none; `VALUES` maps to
-a value of a field. Names are compared without case, underscores and hyphens.
+`FIELDS` maps to fields of the spec, the likeliest first. `WITHOUT_EQUIVALENT` maps to the reason why Fitstop has no
+such field. `VALUES` maps to values of a field. Names are compared without case, spaces, underscores and hyphens.
 """
 
 from collections.abc import Collection
@@ -27,11 +27,11 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "dtype mixed_precision fp16 amp": (_HYPER + "precision",),
     "devices gpus num_gpus n_gpus gpu_count num_devices": (_HYPER + "devices",),
     "seed random_seed manual_seed": (_HYPER + "seed",),
-    # Scikit-learn's one seed is Fitstop's two.
+    # The one seed of scikit-learn corresponds to two of Fitstop.
     "random_state": (_HYPER + "seed", "dataset.split_seed"),
     # Dataset
     "validation_split val_split validation_size valid_size val_size": ("dataset.validation_fraction",),
-    # Scikit-learn's test part is Keras's validation part.
+    # The test part of scikit-learn is the validation part of Keras.
     "test_size test_split": ("dataset.validation_fraction", "dataset.test_fraction"),
     "train_size train_fraction": ("dataset.validation_fraction",),
     "y label labels target_column output class_column y_col": ("dataset.target",),
@@ -142,7 +142,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
 
 
 def plain(name: str) -> str:
-    """The normalized name for comparison: `EarlyStopping`, `early-stopping` and `early_stopping` are one."""
+    """The normalized name for comparison: `EarlyStopping`, `early-stopping` and `early_stopping` are equal."""
     return name.casefold().replace("_", "").replace("-", "").replace(" ", "")
 
 
@@ -156,14 +156,14 @@ WITHOUT_EQUIVALENT = {plain(name): why for names, why in _WITHOUT_EQUIVALENT.ite
 
 
 def meant_value(typed: str, known: Collection[str]) -> str | None:
-    """The value of `known` that `typed` means, by its spelling or another library's name; None if there is none."""
+    """The value of `known` that `typed` means, by its spelling or another library's name; None if nothing matches."""
     name = plain(typed)
     same = next((one for one in known if plain(one) == name), None)
     return same or next((one for one in VALUES.get(name, ()) if one in known), None)
 
 
 def meant_log_name(typed: str, known: Collection[str]) -> str | None:
-    """The log name that is meant by `typed`, such as `val_accuracy` by `validation_acc`, or None."""
+    """The log name that `typed` means, such as `val_accuracy` for `validation_acc`; None if nothing matches."""
     for prefix in ("validation_", "valid_", "val_", "test_"):
         if typed.startswith(prefix):
             own = {name.removeprefix("val_") for name in known if name.startswith("val_")}

@@ -1,9 +1,9 @@
 """Tags and a note of a job, which can change at any time, unlike the job's record.
 
-Each change is a document of its own, `annotations/<n>.json` in the job's folder, created exclusively; the highest
-number counts and the older ones are removed. So no change is lost if several hosts make one at the same time. Before
-the document, an empty file is created: `annotated/<job id>.<n>` on the volume: it changes the time of that folder, by
-which the indexes of all hosts know that there is something to read.
+Each change is a separate document, `annotations/<n>.json` in the job's folder, created exclusively. The highest number
+counts and the older documents are removed. So no change is lost if several hosts make one at the same time. Before the
+document, an empty file `annotated/<job id>.<n>` is created on the volume. It changes the modification time of that
+folder, by which the indexes of all hosts know that there is something to read.
 """
 
 import os
@@ -46,7 +46,7 @@ Note = Annotated[str, Field(max_length=MOST_NOTE_CHARACTERS), AfterValidator(_li
 
 
 class Annotations(Document):
-    """Tags in order, each once, and a note of several lines, empty where there is none."""
+    """Tags in order, each once, and a note, which may have several lines; empty if there is none."""
 
     tags: tuple[Tag, ...] = ()
     note: Note = ""
@@ -62,7 +62,7 @@ def read_annotations(job: JobFolder) -> tuple[int, Annotations]:
         found = read_document(_document(job, number), Annotations)
         if found is not None:
             return number, found
-        # Somebody changed them between the two looks, and then there is a higher number.
+        # Another change removed the document after its number was listed, so there is a higher number.
         if number == missed:
             raise UnusableDocument(f"{ANNOTATIONS}/{number}.json cannot be read")
         missed = number
@@ -72,7 +72,7 @@ def read_annotations(job: JobFolder) -> tuple[int, Annotations]:
 def change_annotations(
     annotated: Path, job: JobFolder, change: Callable[[Annotations], Annotations]
 ) -> tuple[int, Annotations]:
-    """Change a job's annotations; `change` is called again if another change came first. `annotated`: its folder.
+    """Change a job's annotations; `change` is called again if another change came first. `annotated`: marker folder.
 
     Raises FileNotFoundError if the job is deleted, UnusableDocument, OSError, and what `change` raises.
     """
@@ -86,14 +86,14 @@ def change_annotations(
         sync_folder(annotated)
         if not create_file(_document(job, number + 1), encode(as_json(wanted))):
             continue
-        # Somebody slow may create a number that others have removed already: only the highest counts.
+        # A slow caller may create a number that others have removed already: only the highest counts.
         if last_change(job.path) == number + 1:
             _remove_before(annotated, job, number + 1)
             return number + 1, wanted
 
 
 def last_change(job: Path | str) -> int:
-    """The number of the last change of the annotations of the job in this folder; by names alone, 0 for none."""
+    """The number of the last change of a job's annotations, by file names alone; 0 if there is none."""
     return max(_changes(job), default=0)
 
 
@@ -115,7 +115,7 @@ def remove_markers(annotated: Path, job: JobFolder) -> None:
 
 
 def _remove_before(annotated: Path, job: JobFolder, number: int) -> None:
-    """Remove replaced changes; a file of a killed process is removed with the next change."""
+    """Remove replaced changes, also those that a killed process left."""
     for old in filter(lambda one: one < number, _changes(job.path)):
         remove_name(_document(job, old))
         remove_name(annotated / f"{job.id}.{old}")
@@ -123,7 +123,7 @@ def _remove_before(annotated: Path, job: JobFolder, number: int) -> None:
 
 def _changes(job: Path | str) -> list[int]:
     try:
-        names = os.listdir(f"{job}/{ANNOTATIONS}")  # noqa: PTH208  a hundred rows ask again and again
+        names = os.listdir(f"{job}/{ANNOTATIONS}")  # noqa: PTH208  called often for a hundred rows
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [int(found[1]) for found in map(_NAME.fullmatch, names) if found is not None]

@@ -1,8 +1,7 @@
 """API keys as clients hold them: `fs_<12 characters that name the key>_<40 secret ones>`.
 
-The prefix and the fixed length let secret scanners find keys. 40 random letters and
-digits are 238 bits, so a plain SHA-256 of the whole key is stored: a slow hash only protects secrets that can be
-guessed.
+The prefix and the fixed length let secret scanners find keys. 40 random letters and digits are 238 bits, so a plain
+SHA-256 of the whole key is stored: a slow hash only protects secrets that can be guessed.
 """
 
 import re
@@ -16,7 +15,7 @@ KEY_ID_PATTERN = r"key_[a-z0-9]{12}"
 _KEY = re.compile(PATTERN)
 _KEY_ID = re.compile(KEY_ID_PATTERN)
 _NAMING = string.ascii_lowercase + string.digits
-# `fs_` and what names the key.
+# Length of `fs_` and the characters that name the key.
 _NAMED = 15
 _SECRET = string.ascii_letters + string.digits
 
@@ -37,7 +36,7 @@ def is_key_id(text: str) -> bool:
 
 
 def key_id_of(key: str) -> str:
-    """The public name of a key, which `is_api_key`."""
+    """The public name of a key that `is_api_key` accepts."""
     return f"key_{key[3:15]}"
 
 

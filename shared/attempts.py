@@ -24,10 +24,11 @@ def with_ends(attempts: Sequence[AttemptFolder]) -> list[Ended]:
 
 
 def since_progress(attempts: Sequence[Ended], counts: Counts) -> list[AttemptFolder]:
-    """Of attempts, oldest first, those that have ended and count since the last one with progress; newest first.
+    """The attempts that have ended and count, since the last one with progress; newest first.
 
-    An attempt made progress if the next attempt started from a later point. Only for the newest one, whose points are
-    unused, its end decides: otherwise damaged points could repeat a job endlessly.
+    `attempts`: oldest first. An attempt made progress if the next attempt started from a later point: if its own points
+    counted, damaged ones could repeat a job endlessly. If either start is unknown, as for the newest attempt, its end
+    decides.
     """
     found: list[AttemptFolder] = []
     later: AttemptFolder | None = None

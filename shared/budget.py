@@ -1,8 +1,8 @@
 """A job's budget: what its attempts have used, and what remains.
 
 Compute time is that of the ledger: each attempt counts from its claim to its end, so that an interrupted job does not
-get its budget again. A second on two GPUs counts as two. The attempts' owners measure them, at the price of their
-worker at that time; an attempt without a price, or in another currency, counts at the price of the newest attempt.
+get its budget again. A second on two GPUs counts as two. The owner of an attempt measures its time, which costs the
+price of its worker at the claim. An attempt without a price, or in another currency, costs that of the newest attempt.
 
 A deadline is compared with the wall clock of the machine that trains.
 """
@@ -28,14 +28,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit of a budget, how much of it is used, and in how many seconds from now it is reached."""
+    """One limit of a budget, how much of it is used, and the seconds until it is reached."""
 
     used: BudgetUsed
     seconds_left: float
 
 
 def nearest_limit(budget: Budget, held: Sequence[Held], leaving_seconds: float = 0.0) -> Limit | None:
-    """The limit that is reached first, or None. `held`: of all attempts, the newest last.
+    """The limit that is reached first; None without a limit. `held`: all attempts, the newest last.
 
     A limit on the cost counts only if the newest attempt has a price. `leaving_seconds`: time that the process needs to
     exit; it must end before a deadline, and is not part of the compute time.
@@ -80,7 +80,7 @@ def _limit(kind: str, limit: float, used: float, left: float, currency: str | No
 
 
 def used_words(used: BudgetUsed) -> str:
-    """How much of a limit is used, such as `4.87 of 5 seconds of compute time`."""
+    """The used part of a limit in words, such as `4.87 of 5 seconds of compute time`."""
     whose = " of its sweep's budget" if used.sweep else ""
     if used.kind == "deadline":
         return f"the deadline of {used.limit}{whose}"
@@ -89,7 +89,7 @@ def used_words(used: BudgetUsed) -> str:
 
 
 def budget_words(budget: Budget) -> str:
-    """All limits of a budget, such as `5 seconds of compute time, or a cost of 2.5`."""
+    """All limits of a budget in words, such as `5 seconds of compute time, or a cost of 2.5`."""
     limits = [
         f"{budget.max_gpu_seconds:g} seconds of compute time" if budget.max_gpu_seconds is not None else None,
         f"a cost of {budget.max_cost:g}" if budget.max_cost is not None else None,

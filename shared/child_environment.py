@@ -40,7 +40,7 @@ _PREFIXES = (
     *("CUBLAS_", "CUDA_", "CUDNN_", "GOMP_", "JE_", "KERAS_", "KMP_", "LC_", "LD_", "MALLOC_", "MKL_", "NCCL_"),
     *("NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHON", "TF_", "XLA_"),
 )
-# NVIDIA_API_KEY is one.
+# Words that mark a secret, such as NVIDIA_API_KEY.
 _SECRET = ("KEY", "PASSWORD", "SECRET", "TOKEN")
 
 
@@ -50,6 +50,6 @@ def is_for_training(name: str) -> bool:
 
 
 def leave_for_training(environment: MutableMapping[str, str]) -> None:
-    """Remove from this process's environment, and so from all that it starts, what is not for training."""
+    """Remove all variables that are not for training from this process's environment, which its children inherit."""
     for name in [name for name in environment if not is_for_training(name)]:
         del environment[name]

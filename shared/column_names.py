@@ -1,4 +1,4 @@
-"""One way to write a column's name: without surrounding blanks, and its accents are in Unicode's form NFC."""
+"""Normalized column names: without surrounding whitespace, in Unicode form NFC."""
 
 import unicodedata
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def clean_name(name: str) -> str:
-    """The name as a dataset keeps it."""
+    """The name as a dataset stores it."""
     return unicodedata.normalize("NFC", name.strip())
 
 

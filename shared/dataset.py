@@ -11,15 +11,15 @@ from shared.ids import DatasetId
 from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.times import Time
 
-# A column of more values than this lists none of them.
+# A column with more distinct values than this lists none of them.
 MOST_LISTED_VALUES = 100
-# The longest lists are left out of a profile that would be longer: it is read with each post.
+# A longer profile omits its longest lists, since every posted job reads it.
 MOST_PROFILE_BYTES = 1024**2
 # The maximum number of classes of images.
 MOST_IMAGE_CLASSES = 10_000
 
 ColumnKind = Literal["integer", "float", "boolean", "text", "datetime"]
-# What an upload may ask a column to be.
+# The kinds that an upload may ask for.
 AskedKind = Literal["text", "number", "datetime"]
 
 # Cells that are missing values in every column of a CSV file, unless the upload names its own.
@@ -27,7 +27,7 @@ TEXT_MARKS: tuple[str, ...] = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
 )
-# Cells that are missing values only where the other cells are numbers, booleans or datetimes.
+# Cells that are missing values only if the other cells are numbers, booleans or datetimes.
 NUMBER_MARKS = (*TEXT_MARKS, "?", "-", "--", ".", "None", "none", "na", "Null", "<NA>", "NaT", "\\N")
 
 
@@ -45,11 +45,11 @@ class ValueCount(_Frozen):
 class Column(_Frozen):
     """One column: its kind, and enough of its values to check a target.
 
-    `missing` counts rows without a value; `distinct` counts different values among the others; `values` lists them,
-    sorted, where there are at most MOST_LISTED_VALUES; `minimum`, `maximum` and `mean` are None for text and datetime.
-    `missing_marks` counts the cells of a CSV file that were read as missing, by what they held ("" for an empty one).
-    A datetime is kept in UTC without its zone, `earliest` and `latest` are ISO 8601; `datetime_format` is how its cells
-    were written, in the words of strptime, None for ISO 8601. It lists no values.
+    `missing` counts rows without a value; `distinct` counts different values among the others. `values` lists them,
+    sorted, if there are at most MOST_LISTED_VALUES. `minimum`, `maximum` and `mean` are None for text and datetime.
+    `missing_marks` counts the cells of a CSV file that were read as missing, by their text ("" for an empty cell).
+    A datetime is stored in UTC without its zone and lists no values. `earliest` and `latest` are ISO 8601;
+    `datetime_format` is the strptime format of the cells, None for ISO 8601.
     """
 
     name: str
@@ -82,8 +82,8 @@ class ImageClass(_Frozen):
 class ImagesProfile(_Frozen):
     """The images of a dataset. Widths and heights are in pixels.
 
-    `channels` counts the images by their number of channels ("1", "3", "4"). `duplicates` counts images whose bytes
-    another image has too, `in_train_and_validation` those of them that are in both parts.
+    `channels` counts the images by their number of channels ("1", "3", "4"). `duplicates` counts images with the same
+    bytes as another image, `in_train_and_validation` those of them that are in both parts.
     """
 
     classes: tuple[ImageClass, ...]
@@ -97,15 +97,15 @@ class ImagesProfile(_Frozen):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names of the classes, sorted: their numbers in the target."""
+        """The sorted names of the classes; a class's index is its number in the target."""
         return tuple(one.name for one in self.classes)
 
 
 class ArrayProfile(_Frozen):
-    """One array, kept as `arrays/<name>.npy` with `_validation` after the name in the validation part.
+    """One array, stored as `arrays/<name>.npy`, in the validation part with `_validation` after the name.
 
     `shape` includes the rows. `non_finite` counts NaN and infinite numbers. `values` lists the different values of a
-    target of whole numbers or booleans, sorted, where there are at most 1,000.
+    target of whole numbers or booleans, sorted, if there are at most 1,000.
     """
 
     name: str
@@ -125,14 +125,14 @@ class ArrayProfile(_Frozen):
 
 
 class DatasetInfo(Document):
-    """One dataset. `sha256` and `bytes` are those of what was uploaded, `data_sha256` that of what is kept of it.
+    """One dataset. `sha256` and `bytes` describe the uploaded file, `data_sha256` the stored data.
 
-    What is kept is `data.parquet` (a table; images with path, label, split, image, width, height) or, of arrays, one
-    `.npy` file for each in the folder `arrays`: then `data_sha256` is that of the lines `<sha256>  <file name>`, each
-    with its newline, sorted by file name (`hash_files`).
-    `rows` counts all rows or images of all parts. `columns` are those of a table. `missing_values` and `column_kinds`
-    are what the upload asked for; `project` is that of the key that uploaded it; `left_out` names the columns of the
-    file that are no data; `warnings` are for a person.
+    The stored data is `data.parquet` (a table; images with path, label, split, image, width, height) or, for arrays,
+    one `.npy` file each in the folder `arrays`. For arrays, `data_sha256` is the hash of the lines
+    `<sha256>  <file name>`, each with its newline, sorted by file name (`hash_files`).
+    `rows` counts all rows or images of all parts. `columns` describes a table. `missing_values` and `column_kinds` are
+    what the upload asked for; `project` is that of the key that uploaded it; `left_out` names the columns of the file
+    that are not data; `warnings` are for a person.
     """
 
     id: DatasetId
@@ -163,7 +163,7 @@ class DatasetInfo(Document):
 
     @property
     def column_names(self) -> list[str]:
-        """The columns' names, in the data's own order."""
+        """The columns' names, in the order of the data."""
         return [column.name for column in self.columns]
 
 

@@ -1,4 +1,4 @@
-"""Where this machine keeps what it keeps, where no setting says so."""
+"""The folders that this machine uses unless a setting names others."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# The folder of everything that one machine keeps; the volume is in it where nothing else is said.
+# The data folder of one machine; the volume is in it unless a setting says otherwise.
 DATA_VARIABLE = "FITSTOP_DATA"
 DEFAULT_DATA = "fitstop-data"
 
@@ -20,20 +20,20 @@ def volume_folder() -> Path:
 
 
 def folder_for(bucket: str) -> Path:
-    """The folder that stands for a bucket, for the API."""
+    """The local folder of the API that stands for a bucket."""
     return data_folder() / "buckets" / hashlib.sha256(bucket.encode()).hexdigest()[:12] / "api"
 
 
 def state_folder(settings: dict[str, Any]) -> Path:
-    """Beside the volume, never in it: workers can write there."""
+    """The API's own folder: beside the volume, never in it, because workers can write to the volume."""
     volume = volume_folder() if settings.get("bucket") else Path(settings.get("volume") or volume_folder())
     return volume.parent / "api"
 
 
 def cache_folder() -> Path:
-    """The XDG base directory for what may be deleted at any moment."""
+    """Fitstop's folder in the XDG cache directory; it may be deleted at any time."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
     except RuntimeError:
-        # A user without a home and without an entry in /etc/passwd, as containers have.
+        # A user without a home and without an entry in /etc/passwd, as in containers.
         return Path(tempfile.gettempdir()) / f"fitstop-{os.getuid()}"

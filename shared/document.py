@@ -1,10 +1,10 @@
-"""What all documents on the volume have in common: a format number, and one way to read them.
+"""The base of all documents on the volume: a format number, and one way to read them.
 
-A volume is shared by versions: an upgrade rolls from one machine to the next, and a volume outlives many of them. So
+Several versions share a volume: an upgrade goes from one machine to the next, and a volume outlives many versions. So
 fields of the same format that this version does not know are ignored, at any depth, and fields that an older version
-did not write have their defaults. A document of a newer format is named and set aside by itself.
+did not write have their defaults. For a document of a newer format, reading raises NewerFormat, which names it.
 
-What a client sends is validated by the same models without this tolerance (`shared.validation`).
+The same models validate what a client sends, without this tolerance (`shared.validation`).
 """
 
 from pathlib import Path
@@ -14,10 +14,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from shared.durable import read_bytes
-from shared.plain_files import UnusableDocument as UnusableDocument  # noqa: PLC0414  readers of documents know it here
+from shared.plain_files import UnusableDocument as UnusableDocument  # noqa: PLC0414  readers of documents import it
 from shared.plain_files import document_name
 
-# A new number is for a change that an older version would misunderstand; a new field that it may ignore needs none.
+# Increased for a change that an older version would misunderstand, but not for a new field that it may ignore.
 FORMAT = 1
 
 _Document = TypeVar("_Document", bound="Document")
@@ -30,7 +30,7 @@ class NewerFormat(UnusableDocument):
 
 
 class Document(BaseModel):
-    """A document with a file of its own. Files of the first versions say `version` for `format`, or nothing."""
+    """A document with a file of its own. The first versions wrote `version` for `format`, or no number."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -38,13 +38,13 @@ class Document(BaseModel):
 
 
 def read_document(path: Path, kind: type[_Document]) -> _Document | None:
-    """The document at `path`, or None where there is none. Raises UnusableDocument, OSError."""
+    """The document at `path`; None if it does not exist. Raises UnusableDocument, OSError."""
     content = read_bytes(path)
     return None if content is None else parse_document(content, kind, document_name(path))
 
 
 def parse_document(content: bytes, kind: type[_Document], name: str) -> _Document:
-    """The document that a file with that name holds. Raises UnusableDocument."""
+    """Parse the content of the file called `name`. Raises UnusableDocument."""
     try:
         document = kind.model_validate_json(content, extra="ignore")
     except ValidationError as error:
@@ -57,7 +57,7 @@ def parse_document(content: bytes, kind: type[_Document], name: str) -> _Documen
 
 
 def check_format(content: bytes, name: str) -> None:
-    """Raise NewerFormat where the content of a file with that name, JSON or not, says that it is of one."""
+    """Raise NewerFormat if the content of the file called `name`, which need not be JSON, states a newer format."""
     try:
         document = from_json(content)
     except ValueError:

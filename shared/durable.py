@@ -1,8 +1,8 @@
 """Files that are whole or absent, also after a power cut.
 
 A file is written beside its place, flushed, fsynced, moved into place, and then the folder is fsynced: without that
-last step ext4 and xfs bring the old content back after a power cut. Nothing here locks and nothing compares the
-clocks of two machines, so that it holds on a network filesystem too.
+last step ext4 and xfs bring the old content back after a power cut. This module uses no locks and never compares the
+clocks of two machines, so it works on network filesystems too.
 """
 
 import errno
@@ -27,7 +27,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSU
 def replace_file(path: Path, *content: bytes | memoryview) -> None:
     """Replace the file at `path` with `content`, atomically.
 
-    Only the file's one writer may call this. Parts are written one after another, without joining them in memory.
+    Only the file's single writer may call this. Parts are written one after another, without joining them in memory.
     """
     replace_from(path, content)
 
@@ -51,12 +51,12 @@ def replace_from(path: Path, pieces: Iterable[bytes | memoryview], modified_ns: 
 def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | None = None) -> bool:
     """Create `path` atomically unless it exists; among concurrent callers exactly one gets True.
 
-    The content is written to a file beside `path`, or to `draft` if that does not exist yet: it stays, as another name
-    of the file. The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only now,
-    after the content, costs little: what was written for the content holds them already.
+    The content is written to a file beside `path`, or to `draft` if that does not exist yet; `draft` then stays as
+    another name of the file. The folders `resting_on` are synced before `path` exists. Syncing them after the content
+    costs little: what was written for the content includes them already.
 
-    The volume must know hard links: `link` is the only exclusive create that also puts whole content in place. Of a
-    volume in a bucket the bucket decides.
+    The volume must support hard links: `link` is the only exclusive create that also puts whole content in place. For a
+    volume in a bucket, the bucket decides.
     """
     mirror = mirror_of(path)
     if mirror is not None:
@@ -71,7 +71,7 @@ def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | Non
         # "exists" (nfs(5)); two links on our own file mean that it was ours.
         created = written.stat().st_nlink == 2
     except OSError as error:
-        # Some filesystems link within a folder only.
+        # Some filesystems link only within one folder.
         if written != draft or error.errno != errno.EXDEV:
             raise
         return create_file(path, content)
@@ -92,9 +92,9 @@ def _create_through(mirror: WriteThrough, path: Path, content: bytes) -> bool:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`, or a copy if the filesystem has no links; an existing file stays.
+    """Link `source` to the name `target`, or copy it if the filesystem has no links; an existing `target` stays.
 
-    For files that no longer change. The name is on the disk when `target`'s folder has been synced.
+    Only for files that no longer change. The name is durable after the caller has synced `target`'s folder.
     """
     try:
         os.link(source, target)
@@ -107,9 +107,9 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def check_links(folder: Path) -> None:
-    """Raise OSError where the filesystem of `folder` has no hard links: every exclusive create is one.
+    """Raise OSError if the filesystem of `folder` has no hard links: every exclusive create needs one.
 
-    A volume that is full or away cannot be checked, and does not prevent a start.
+    A volume that is full or unavailable cannot be checked, and does not prevent a start.
     """
     beside = folder / f".links.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     link = beside.with_name(f"{beside.name}{TEMPORARY_SUFFIX}")
@@ -130,10 +130,10 @@ def check_links(folder: Path) -> None:
 
 
 def make_folder(path: Path, *, within: Path | None = None) -> None:
-    """Make `path` and the folders above it that are missing, each of them durable.
+    """Create `path` and the missing folders above it, each of them durably.
 
-    `within` exists already. Raises FileNotFoundError where it does not, since the volume may be away: nothing may be
-    created in its empty mount point.
+    Raises FileNotFoundError if `within` does not exist: the volume may be unavailable, and nothing may be created in
+    its empty mount point.
     """
     if path.is_dir():
         return
@@ -157,8 +157,8 @@ def sync_folder(path: Path) -> None:
 def remove_tree(folder: Path) -> None:
     """Remove a folder with its content, at any depth; what cannot be removed stays.
 
-    Not `shutil.rmtree`: it fails where folders are nested deeper than Python recurses or a path may be long, and a
-    script of a user can nest them so.
+    `shutil.rmtree` fails if folders are nested deeper than Python's recursion limit or the maximum length of a path,
+    and a user's script can nest them so.
     """
     pending, number = [folder], 0
     while pending:
@@ -170,7 +170,7 @@ def remove_tree(folder: Path) -> None:
                 if not is_folder:
                     path.unlink()
                     continue
-                # Beside the folder, so that paths stay short.
+                # Move it beside the folder, so that paths stay short.
                 number += 1
                 pending.append(path.rename(folder.with_name(f"{folder.name}.{number}")))
             here.rmdir()
@@ -179,9 +179,9 @@ def remove_tree(folder: Path) -> None:
 
 
 def publish_folder(root: Path, prepared: Path, place: Path, find: Callable[[], object]) -> bool:
-    """Make a prepared folder of the volume at `root` the one at `place`, whole or not at all; gone afterwards.
+    """Move a prepared folder to `place` in one step, both on the volume at `root`; `prepared` is gone on return.
 
-    Its files are fsynced. False where the name is taken, of which `find` returns what has it.
+    Its files must be fsynced already. False if the name is taken; then `find` returns what has it.
     """
     sync_folder(prepared)
     try:
@@ -228,12 +228,12 @@ def remove_name(path: Path) -> None:
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """One JSON document as the bytes of its file: UTF-8, no NaN, one newline at the end."""
+    """Encode a JSON document as the bytes of its file: UTF-8, no NaN, one newline at the end."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """The content of the file, or None. Raises UnusableDocument unless it is a regular, small file."""
+    """The content of the file; None if it does not exist. Raises UnusableDocument unless it is small and regular."""
     return read_plain(path)
 
 
@@ -243,7 +243,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def _write_beside(path: Path, pieces: Iterable[bytes | memoryview]) -> Path:
-    # A script may give its files names of 255 bytes, the most that there are.
+    # A script may give its files names of 255 bytes, the maximum.
     name = os.fsdecode(os.fsencode(path.name)[:_MOST_NAME_BYTES])
     beside = path.with_name(f".{name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
@@ -255,7 +255,7 @@ def _write_beside(path: Path, pieces: Iterable[bytes | memoryview]) -> Path:
 
 
 def _write_draft(draft: Path | None, content: bytes) -> Path | None:
-    """`draft`, written; None where there is none to be, or one already."""
+    """Write `draft` and return it; None if it is None or exists already."""
     try:
         if draft is not None:
             _write_new(draft, [content])
@@ -276,7 +276,7 @@ def _write_new(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 
 
 def _write(descriptor: int, content: bytes | memoryview) -> None:
-    """All of it: the system may take a part at a time."""
+    """Write all of `content`: one system call may write only a part."""
     left = memoryview(content).cast("B")
     while left:
         left = left[os.write(descriptor, left) :]

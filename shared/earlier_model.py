@@ -1,10 +1,10 @@
 """The best model of an earlier job that another job starts from.
 
 jobs/<aa>/<job id>/earlier/
-  spec.json               of the job that trained the model
-  <sha256>.keras          the model, linked: it stays when the other job is deleted
-  schema.json             of a table: the input columns
-  preprocessing.skops     of a table: the fitted steps
+  spec.json               that of the job that trained the model
+  <sha256>.keras          the model, a hard link: it stays when the other job is deleted
+  schema.json             for a table: the input columns
+  preprocessing.skops     for a table: the fitted steps
 
 The files exist before the job. Only a model's configuration is read here, without Keras, so the API and the training
 process check the same facts.
@@ -31,7 +31,7 @@ from shared.problems import FitstopError
 from shared.spec import ProgramJobSpec, TableSpec
 
 EARLIER = "earlier"
-# A chain of fine-tunings names its newest models.
+# The lineage of a model has only its newest models.
 _MOST_ANCESTORS = 32
 _MOST_CONFIG_BYTES = 16 * 1024**2
 _CONFIG, _SCHEMA, _STEPS = "config.json", "schema.json", "preprocessing.skops"
@@ -45,7 +45,7 @@ class CannotStart(FitstopError):
 
 @dataclass(frozen=True)
 class Column:
-    """A column that the earlier model was trained on: what it held, and how it was encoded."""
+    """A column that the earlier model was trained on: its kind, and how it was encoded."""
 
     name: str
     kind: str
@@ -56,7 +56,8 @@ class Column:
 class EarlierModel:
     """A model on the volume, and the record of the job that trained it.
 
-    `folder` holds `spec.json`, and of a table the files of its preprocessing. `ancestor` names the model.
+    `spec_file` is that job's `spec.json`. `folder` has, for a table, the files of its preprocessing. `ancestor` names
+    the model.
     """
 
     folder: Path
@@ -67,7 +68,7 @@ class EarlierModel:
 
     @property
     def lineage(self) -> tuple[Ancestor, ...]:
-        """The model, and those that it was itself trained from, the newest first."""
+        """The model, and those that it was itself trained from, newest first."""
         return (self.ancestor, *self.record.lineage)[:_MOST_ANCESTORS]
 
     @cached_property
@@ -137,7 +138,7 @@ def _of_attempt(attempt: AttemptFolder, best: Checkpoint, record: JobRecord) -> 
 def find_kept(job: JobFolder, record: JobRecord) -> EarlierModel | None:
     """The model that the job of `record` starts from, or None.
 
-    Raises FileNotFoundError where its files are gone, UnusableDocument.
+    Raises FileNotFoundError if its files are missing, UnusableDocument.
     """
     if not record.lineage:
         return None
@@ -151,7 +152,7 @@ def find_kept(job: JobFolder, record: JobRecord) -> EarlierModel | None:
 def keep(model: EarlierModel, into: JobFolder, *, is_final: bool) -> None:
     """Link the model and its files into the folder of a new job, before the job exists.
 
-    Without `is_final` its job may write another model under the same name at this moment, and the file is hashed.
+    Unless `is_final`, its job may be writing another model under the same name, so the linked file is hashed.
     Raises CannotStart if the model has changed, FileNotFoundError if it was deleted in the meantime.
     """
     bring(model.folder, model.file.parent)

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class EpochTold:
-    """An epoch that ended. `ended` is in microseconds since the attempt's claim, `attempt` 0 for what was inherited.
+    """A finished epoch. `ended` is in microseconds since the attempt's claim, `attempt` is 0 for an inherited epoch.
 
-    `best_epoch` is that of the best saved model so far; of a job that saves none, that of the last improvement.
+    `best_epoch` is that of the best saved model so far or, if the job saves none, that of the last improvement.
     """
 
     epoch: int
@@ -32,12 +32,12 @@ class EpochColumns:
         self._attempt = attempt
         self._epoch, self._ended, self._best = (array("q") for _ in range(3))
         self._seconds, self._rate, self._values = (array("d") for _ in range(3))
-        # The names of an epoch's metrics, hardly ever new ones, and where its values begin.
+        # The names of an epoch's metrics, which rarely change, and where its values begin.
         self._names: list[tuple[str, ...]] = []
         self._layout, self._begin = array("q"), array("q")
 
     def append(self, told: EpochTold) -> None:
-        """Add the next one."""
+        """Append the next epoch."""
         names = tuple(told.metrics)
         if names not in self._names:
             self._names.append(names)
@@ -57,7 +57,7 @@ class EpochColumns:
         return sum(column.itemsize * len(column) for column in (*columns, self._seconds, self._rate, self._values))
 
     def now(self) -> "EpochRows":
-        """The epochs until now; what is appended later is not among them."""
+        """The epochs until now, without those that are appended later."""
         return EpochRows(self, len(self._epoch))
 
     def row(self, index: int) -> EpochTold:
@@ -79,7 +79,7 @@ class EpochColumns:
 
     def columns(self, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Numbers, ends (microseconds since the claim) and seconds of the first epochs, each of shape (count,)."""
-        # Slices are copies: an array whose memory is lent out cannot grow.
+        # Slices are copies: an array whose buffer is in use elsewhere cannot grow.
         return (
             np.frombuffer(self._epoch[:count], dtype=np.int64),
             np.frombuffer(self._ended[:count], dtype=np.int64),
@@ -102,11 +102,11 @@ class EpochRows:
 
     @property
     def last(self) -> EpochTold | None:
-        """The newest epoch."""
+        """The newest epoch; None if there is none."""
         return self.row(self.count - 1) if self.count else None
 
     def row(self, index: int) -> EpochTold:
-        """One epoch, from 0 up to `count`."""
+        """One epoch, by its index from 0."""
         return self._columns.row(index)
 
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:

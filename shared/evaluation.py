@@ -1,6 +1,6 @@
-"""`evaluation.json`: how good a job's best model is, on the rows that did not train it. Computed once, at the end.
+"""`evaluation.json`: metrics of a job's best model on rows that it was not trained on. Computed once, at the end.
 
-Its size is bounded: of many classes, long curves and many mistakes it holds a part, with the total number.
+Its size is bounded: it has no confusion matrix of many classes, and only a part of long curves and of many mistakes.
 """
 
 from typing import Annotated, Literal, Self
@@ -12,7 +12,7 @@ from shared.job_folder import AttemptFolder
 from shared.progress import Count
 from shared.times import Time
 
-# A script's process writes the file, and pages show the pictures: nothing else may be in their place.
+# A script's process can write this file, and the page shows the thumbnails: nothing else is accepted as one.
 Thumbnail = Annotated[str, Field(pattern="^data:image/png;base64,[A-Za-z0-9+/]+={0,2}$", max_length=100_000)]
 # A class, a number, or the first numbers of a row with several outputs.
 Value = int | float | bool | str | tuple[float, ...]
@@ -23,7 +23,7 @@ class _Part(BaseModel):
 
 
 class ClassResult(_Part):
-    """One class; null where nothing was predicted as it, or no row is of it."""
+    """Metrics of one class; null if they are undefined, because no row is predicted as the class or belongs to it."""
 
     name: int | float | bool | str
     support: Annotated[int, Field(ge=0, description="Number of rows of the class")]
@@ -34,7 +34,7 @@ class ClassResult(_Part):
 
 
 class Confusion(_Part):
-    """How many rows of one class were predicted as another; classes by their place in `classes`."""
+    """Number of rows of one class that were predicted as another. Classes are given by their index in `classes`."""
 
     true: Count
     predicted: Count
@@ -50,7 +50,7 @@ class Roc(_Part):
 
 
 class CalibrationBin(_Part):
-    """Rows whose predicted probability is in one interval: its mean, and the fraction that is positive."""
+    """Rows whose predicted probability is in one interval: its mean, and the fraction of positive rows."""
 
     rows: Count
     mean_predicted: float
@@ -69,7 +69,7 @@ class Residuals(_Part):
 
 
 class Mistake(_Part):
-    """One of the worst predictions. `row` counts the rows of the dataset from 0, or of a script's validation data.
+    """One of the worst predictions. `row` is the index, from 0, in the dataset or in a script's validation data.
 
     `thumbnail` is a data URI, for images.
     """
@@ -111,9 +111,9 @@ class PartResult(_Part):
 
 
 class Evaluation(Document):
-    """The best model on the validation part, and on the test part where there is one.
+    """Evaluation of the best model on the validation part, and on the test part if there is one.
 
-    `checkpoint` is its file, null for the model of the last epoch where no checkpoint was saved.
+    `checkpoint` is the model's file; null if no checkpoint was saved, for the model of the last epoch.
     """
 
     computed_at: Time
@@ -126,5 +126,5 @@ class Evaluation(Document):
 
 
 def read_evaluation(attempt: AttemptFolder) -> Evaluation | None:
-    """The evaluation that an attempt left; None where it left none. Raises UnusableDocument."""
+    """The evaluation of an attempt; None if it has none. Raises UnusableDocument."""
     return read_document(attempt.evaluation_file, Evaluation)

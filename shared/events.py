@@ -2,12 +2,12 @@
 
     {"time": "…Z", "at": 7.25, "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
 
-`time` is by the wall clock, for people. `at` is in seconds since the claim by the owner's monotonic clock, and is what
-durations are computed from; events of older versions and of others than the owner have none.
+`time` is wall-clock time, for people. `at` is in seconds since the claim by the owner's monotonic clock; durations are
+computed from it. Inherited events and those of older versions have no `at`.
 
 Types can be extended; those in use: extend, state, lost, started, data, model, engine, resume, epoch, checkpoint,
-learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte after the last line
-read.
+learning_rate, stop, evaluation, program, fit, files. A position in the stream of a whole job is a `Cursor`: the attempt
+and the byte after the last line read.
 """
 
 import json
@@ -29,7 +29,7 @@ from shared.times import microseconds, utc_now
 Level = Literal["info", "warning", "error"]
 
 _TAIL_BYTES = 64 * 1024
-# No line of ours is longer, and nothing is read after one that is.
+# Fitstop writes no longer line; nothing is read after a longer one.
 _MOST_LINE_BYTES = 1024**2
 _MOST_SECONDS = 1e10
 
@@ -46,7 +46,7 @@ class Event:
     at: float | None = None
 
     def line(self, at: float | None = None) -> bytes:
-        """The event as one line of the file; without a time it gets the current one, `at` seconds since the claim."""
+        """The event as one line of the file. Without a time it gets the current one, without `at` the given one."""
         measured = at if self.at is None else self.at
         document = {
             "time": self.time or utc_now(),
@@ -80,7 +80,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class PlacedEvent:
-    """An event, the attempt that it belongs to, and the cursor behind it."""
+    """An event, the attempt that it belongs to, and the cursor after it."""
 
     attempt: int
     after: Cursor
@@ -90,7 +90,7 @@ class PlacedEvent:
 class EventWriter:
     """Appends events to a file, from any thread. Written events survive a kill; after `sync` also a power failure.
 
-    `claimed`: the moment of the attempt's claim by this machine's monotonic clock, for its owner alone.
+    `claimed`: the moment of the attempt's claim by this machine's monotonic clock; only the owner gives it.
     """
 
     def __init__(self, path: Path, claimed: float | None = None) -> None:
@@ -123,11 +123,11 @@ class EventWriter:
 
 
 def read_events(path: Path, offset: int = 0, until: int | None = None) -> Iterator[tuple[int, Event]]:
-    """The whole events from `offset` to `until`, each with the offset after it. An incomplete last line is left out."""
+    """The complete events from `offset` to `until`, each with the offset after it, without an incomplete last line."""
     try:
         with open_plain(path) as file:
             if offset > os.fstat(file.fileno()).st_size:
-                return  # a client's cursor may hold any number, also one that no file can be sought to
+                return  # a client's cursor may have any number, also one that is too large for `seek`
             file.seek(offset)
             while line := file.readline(_MOST_LINE_BYTES):
                 offset += len(line)
@@ -141,7 +141,7 @@ def read_events(path: Path, offset: int = 0, until: int | None = None) -> Iterat
 
 
 def job_events(job: JobFolder, after: Cursor = Cursor()) -> Iterator[PlacedEvent]:
-    """The events of all attempts after `after`, in the order of the attempts; what was inherited is attempt 0."""
+    """The events of all attempts after `after`, in the order of the attempts; attempt 0 is inherited."""
     for attempt in job.runs():
         if attempt.number < after.attempt:
             continue
@@ -151,7 +151,7 @@ def job_events(job: JobFolder, after: Cursor = Cursor()) -> Iterator[PlacedEvent
 
 
 def last_event(attempt: AttemptFolder, kind: str) -> Event | None:
-    """The last event of one type, looked for in the file's last 64 KiB only: a report costs the same at any length."""
+    """The last event of one type in the file's last 64 KiB: a report costs the same for a file of any length."""
     return next((event for event in last_events(attempt) if event.type == kind), None)
 
 
@@ -176,9 +176,9 @@ def last_epoch_event(runs: Sequence[AttemptFolder]) -> Event | None:
 
 
 def _end_of_events(attempt: AttemptFolder) -> int | None:
-    """Where the events of an attempt that has ended end, whatever its owner wrote later; None while it runs.
+    """The offset at which the events of an ended attempt end, even if its owner wrote more later; None while it runs.
 
-    None also where its end cannot be read: what was told stays told.
+    Also None if its end cannot be read: reported events stay visible.
     """
     try:
         end = attempt.end()
@@ -194,14 +194,14 @@ def epochs_done(job: JobFolder) -> int:
 
 
 def _parse(line: bytes) -> Event | None:
-    """The event of a line; None for one that a crash tore and a later writer closed."""
+    """The event of a line; None for a damaged line, such as one that a crash cut off and a later writer completed."""
     try:
         document = json.loads(line)
         type_, message, data, level = (document[name] for name in ("type", "message", "data", "level"))
         moment = document["time"]
         microseconds(moment)
         if b"\\ud" in line.lower():
-            json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be sent
+            json.dumps(document, ensure_ascii=False).encode()  # a lone surrogate cannot be sent
         texts = (type_, message, level, moment)
         if not isinstance(data, dict) or not all(isinstance(text, str) for text in texts):
             return None
@@ -228,7 +228,7 @@ def _repair_tail(path: Path) -> None:
 
 
 def _end_of_last_line(file: BinaryIO, end: int) -> int:
-    """Where the last whole line before `end` ends, looked for from there back: a long job's file has 60 MB."""
+    """The offset after the last complete line before `end`, searched backwards: a long job's file has 60 MB."""
     while end:
         begin = max(0, end - _TAIL_BYTES)
         file.seek(begin)

@@ -1,4 +1,4 @@
-"""Why a job waits, why it still runs, or why it stopped: two or three plain sentences, from its files alone."""
+"""Explanation of why a job waits, still runs or has stopped, in two or three sentences, from its files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from shared.worker_card import WorkerCard
 class Waits:
     """What a queued job waits for.
 
-    `position`: its place in the queue, from 1. `workers`: the live ones that may take it. `unable`: why no live worker
-    ever can; empty if one can.
+    `position`: its place in the queue, from 1. `workers`: the live workers that may take it. `unable`: why no live
+    worker can ever take it; empty if one can.
     """
 
     position: int | None = None
@@ -32,7 +32,7 @@ def explain(
     rule: EarlyStoppingSpec | None,
     waits: Waits = Waits(),
 ) -> list[str]:
-    """The sentences. `progress` is the last epoch, `rule` its early stopping, `waits` what a queued job waits for."""
+    """The sentences. `progress` is the last epoch, `rule` the early stopping, `waits` what a queued job waits for."""
     if state.result is not None:
         stop = state.result.ending.stop
         sentences = _why_it_stopped(stop.with_best(progress) if stop else None, rule, state.result.ending.error)

@@ -17,20 +17,20 @@ def is_categorical(column: Column, spec: TableSpec) -> bool:
 
 
 def encoding_of(column: Column, spec: TableSpec) -> Encoding:
-    """What the model reads of the column."""
+    """How the column is encoded for the model."""
     if is_categorical(column, spec):
         return spec.categorical_encoding
     if column.kind == "datetime":
         return "date"
-    # Between true and false there is nothing to fill a gap with.
+    # There is no value between true and false that could fill a gap.
     return "one_hot" if column.kind == "boolean" and column.missing else "number"
 
 
 def count_features(column: Column, spec: TableSpec, distinct: int, means: int) -> int:
     """The width of the column in the model's input.
 
-    `distinct` counts its different values in the training part; `means` is what target encoding makes of a column: one
-    mean for each class of a target that has more than two in the training part, else one.
+    `distinct` counts its different values in the training part. `means` is the number of features by target encoding:
+    one mean for each class if the target has more than two in the training part, else one.
     """
     encoding = encoding_of(column, spec)
     if encoding == "one_hot":

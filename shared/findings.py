@@ -14,10 +14,10 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Faults:
-    """What is wrong with the shape of a document whose readable part became a spec.
+    """Errors in the structure of a document whose readable part became a spec.
 
-    `places` were left out of the spec, or are what an unknown field may have meant. `items` gives for each list that
-    was shortened the index that each item left has in the document.
+    `places` were left out of the spec, or are fields that an unknown field may have meant. `items` gives, for each
+    shortened list, the index in the document of each remaining item.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -57,7 +57,7 @@ class Findings:
         return tuple(self._problems)
 
     def stop_at_problems(self) -> None:
-        """Raises Refused with every problem, or with the first ones and the total number."""
+        """Raise Refused with every problem, or with the first ones and the total number, if there are any."""
         if self._problems:
             raise Refused(at_most_shown(self._problems))
 
@@ -70,7 +70,7 @@ class Findings:
 
 
 def could_mean(names: Collection[str], known: Sequence[str]) -> set[str]:
-    """The fields of `known` that a misspelt one of `names` could mean; all if one resembles none."""
+    """The fields of `known` that a misspelt one of `names` could mean; all of them if a name resembles none."""
     meant: set[str] = set()
     for name in names:
         close = close_names(name, known, most=3)
@@ -81,6 +81,6 @@ def could_mean(names: Collection[str], known: Sequence[str]) -> set[str]:
 
 
 def _overlap(one: Place, other: Place) -> bool:
-    """Whether one place is the other, or holds it."""
+    """Whether the places are equal, or one contains the other."""
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]

@@ -17,8 +17,8 @@ Kept = Literal["exact", "epoch", "inexact"]
 class FitCall(BaseModel):
     """One call of `fit`, which trains the epochs of the job after `after_epoch` and up to `epochs`.
 
-    `rule` is its early stopping, None where it has none. `resume` says what an interruption changes:
-    nothing ("exact"), the memory of some callbacks ("epoch"), or the numbers ("inexact"). `reasons` say why.
+    `rule` is its early stopping, None if it has none. `resume` says what an interruption changes: nothing ("exact"),
+    the memory of some callbacks ("epoch"), or the numbers ("inexact"). `reasons` say why.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -33,7 +33,7 @@ class FitCall(BaseModel):
 
     @classmethod
     def of(cls, event: Event) -> "FitCall | None":
-        """The call that an event reports; None for other events and for one that does not say it whole."""
+        """The call that an event reports; None for other events and for an incomplete one."""
         if event.type != EVENT:
             return None
         try:

@@ -1,9 +1,9 @@
-"""Where a running job will stop: many simulated futures of its improvements, with the stopping rule applied to each.
+"""Forecast of the epoch at which a running job stops: simulated futures, with the stopping rule applied to each.
 
-Improvements come in bouts. How likely the next epoch is one is a logistic function of how often the last ones were,
-how long ago the last was, and how long the curve has waited for one at most: a self-exciting process. It uses only
-which epochs improved, and no values, so it works for any monitor, scale and `min_delta`. Its coefficients were fitted
-on recorded curves; `make bench-forecast` scores it on data sets that were left out of the fit.
+Improvements come in bouts: they are modelled as a self-exciting process. The probability that the next epoch improves
+is a logistic function of the frequency of recent improvements, the epochs since the last one, the longest wait for one
+and the epoch. It uses only which epochs improved, not their values, so it works for any monitor, scale and `min_delta`.
+The coefficients were fitted on recorded curves; `make bench-forecast` scores them on data sets left out of the fit.
 """
 
 import math
@@ -25,20 +25,20 @@ Coefficients = tuple[float, ...]
 COEFFICIENTS: Coefficients = (-11.77, 4.59, -0.94, 1.23, -0.64, 2.24, -1.84, 8.9, -3.97)
 
 _FUTURES = 400
-# A future that has not stopped this number of epochs from now counts as stopping then.
+# A future that has not stopped after this number of further epochs counts as stopped then.
 _HORIZON = 300
-# In epochs: what came this long ago counts half in how often the last ones improved.
+# In epochs: an epoch this long ago has half the weight in the frequency of recent improvements.
 _HALF_LIVES = (2.0, 6.0, 20.0)
-# No recorded curve waited for longer. Behind it the odds fall as those of a new record among values without a trend do.
+# No recorded curve waited longer. After it, the odds fall as those of a new record among values without a trend.
 _KNOWN_WAIT = 20
-# Of no recorded curve more epochs are known; later ones count as the last of these.
+# No recorded curve has more epochs; later epochs count as the last of these.
 _KNOWN_EPOCHS = 150
 
 _Floats = npt.NDArray[np.float64]
 _Flags = npt.NDArray[np.bool_]
 _Counts = npt.NDArray[np.int64]
 
-# What is better the greater it is, and never above 1.
+# Metrics that are better when greater and never above 1.
 _AT_MOST_ONE = frozenset({"accuracy", "precision", "recall", "auc", "r2"})
 _KEPT: _Floats = np.exp2(-1.0 / np.array(_HALF_LIVES))[:, None]
 
@@ -61,8 +61,8 @@ def forecast(
 ) -> Forecast | None:
     """The forecast after the epochs of `values` of a job with at most `epochs`; None if there are too few.
 
-    Never later than `epochs`, and never sooner than the patience that is left allows. The same curve gets the same
-    answer: the futures are drawn from a generator that is seeded by the number of epochs.
+    Also None if no epoch is left. The stop is at most at `epochs`, and never before the remaining patience is used up.
+    The same curve gets the same answer: the generator of the futures is seeded by the number of epochs.
     """
     done = len(values)
     if sum(value is not None and math.isfinite(value) for value in values) < LEAST_EPOCHS or done >= epochs:
@@ -80,7 +80,7 @@ def forecast(
 def count_improvements(values: Sequence[float | None], spec: EarlyStoppingSpec, epochs: int) -> _Counts:
     """The number of later epochs in which each future improves before it stops. Shape (futures,).
 
-    `values` as for `forecast`, of which there must be enough.
+    `values` as for `forecast`; at least LEAST_EPOCHS of them are finite.
     """
     return _futures(values, spec, epochs, COEFFICIENTS)[1]
 
@@ -92,16 +92,16 @@ def is_perfect(last: LastImprovement | None, spec: EarlyStoppingSpec) -> bool:
 
 
 def improvements(values: Sequence[float | None], spec: EarlyStoppingSpec) -> _Flags:
-    """Which epochs were better than all before them, from the first on. Shape (epochs,)."""
+    """Which epochs were better than all epochs before them. Shape (epochs,)."""
     told = apply_rule(values, spec.model_copy(update={"start_from_epoch": 0}))
     return np.array([wait == 0 for _, wait in told])
 
 
 def pace_after(improved: _Flags) -> _Floats:
-    """How a curve had improved after the epochs of `improved`. Shape (pace, 1).
+    """The pace of a curve after the epochs of `improved`. Shape (pace, 1).
 
-    A pace is the epochs since the last improvement, the longest wait for one, and for each half-life how often the
-    last epochs were one. Every curve begins as one that always improved.
+    A pace consists of the epochs since the last improvement, the longest wait for one, and for each half-life the
+    frequency of recent improvements. Every curve begins as one that always improved.
     """
     done, at = len(improved), np.flatnonzero(improved)
     waits = np.diff(at, prepend=-1)
@@ -113,7 +113,7 @@ def pace_after(improved: _Flags) -> _Floats:
 
 
 def evidence(pace: _Floats, epoch: int) -> _Floats:
-    """What the log odds that `epoch` improves are a linear function of. Shape (coefficients, curves)."""
+    """The terms whose weighted sum is the log odds that `epoch` improves. Shape (coefficients, curves)."""
     wait = np.log1p(np.minimum(pace[0], _KNOWN_WAIT))
     longest = np.log(np.minimum(pace[1], _KNOWN_WAIT))
     age = np.full_like(wait, math.log(min(epoch, _KNOWN_EPOCHS)))
@@ -122,7 +122,7 @@ def evidence(pace: _Floats, epoch: int) -> _Floats:
 
 
 def _went_on(pace: _Floats, improved: _Flags) -> _Floats:
-    """The pace an epoch later. `improved` is of shape (curves,)."""
+    """The pace one epoch later. `improved` has shape (curves,)."""
     waited = pace[0] + 1
     new = np.empty_like(pace)
     new[0] = np.where(improved, 0.0, waited)
@@ -134,7 +134,7 @@ def _went_on(pace: _Floats, improved: _Flags) -> _Floats:
 def _futures(
     values: Sequence[float | None], spec: EarlyStoppingSpec, epochs: int, coefficients: Coefficients
 ) -> tuple[_Counts, _Counts]:
-    """The epoch at which the rule stops each future, and how many improve by then. Shape (futures,) each."""
+    """The epoch at which the rule stops each future, and its improvements by then. Shape (futures,) each."""
     done = len(values)
     random = np.random.Generator(np.random.Philox(key=[0, done]))
     last = min(epochs, done + _HORIZON)
@@ -150,7 +150,7 @@ def _futures(
         pace = _went_on(pace, improved)
         if epoch <= spec.start_from_epoch:
             continue
-        # The first epoch that counts is an improvement, whatever it is.
+        # The first epoch that counts is always an improvement.
         waits = np.where(improved | (epoch == spec.start_from_epoch + 1), 0, waits + 1)
         counts += is_running & improved
         stops[is_running & (waits >= spec.patience)] = epoch

@@ -1,7 +1,7 @@
 """How long an attempt held its GPU, and the times of its events: by its owner's clock, from the claim.
 
-The wall clocks of two machines may differ by a day, and each may be stepped, so they are never subtracted where the
-owner measured. Files of older versions say wall-clock times only. Their differences are at least zero, and a lost
+The wall clocks of two machines may differ by a day, and each may be stepped, so they are never subtracted if the owner
+measured the time. Files of older versions have only wall-clock times. Their differences are at least zero, and a lost
 attempt counts up to its last event, since another machine wrote its end later.
 """
 
@@ -12,7 +12,7 @@ from shared.times import microseconds
 
 
 def held_by(attempt: AttemptFolder, claim: Claim, end: AttemptEnd) -> int:
-    """How long an attempt that has ended held its GPU, in microseconds."""
+    """How long an ended attempt held its GPU, in microseconds."""
     if end.held_seconds is not None:
         return round(end.held_seconds * 1e6)
     if end.outcome != "lost":
@@ -22,7 +22,7 @@ def held_by(attempt: AttemptFolder, claim: Claim, end: AttemptEnd) -> int:
 
 def held_so_far(attempt: AttemptFolder, claim: Claim) -> int:
     """How long an attempt had held its GPU at its last event, in microseconds."""
-    # Who ends a lost attempt may write its state, too.
+    # A worker that ends a lost attempt may write its state, too.
     last = next((event for event in last_events(attempt) if event.type != "state"), None)
     return moment_of(last, claim) if last else 0
 

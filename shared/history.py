@@ -27,13 +27,13 @@ from shared.spec import EarlyStoppingSpec, JobSpec
 
 @dataclass(frozen=True)
 class AttemptHistory:
-    """One attempt. `began` is when all was ready to train, None where that was never told.
+    """One attempt. `began` is when everything was ready to train, None if it never reported that.
 
-    `began` and `held`, how long it held its GPU by its end or by the last event, are in microseconds since the claim.
+    `began` and `held`, how long it held its GPU until its end or the last event, are in microseconds since the claim.
     `claimed` is when the claim was written, by the volume's clock: microseconds since 1970.
-    `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning. `inexact`
-    are the reasons why it may differ in its numbers from a run that was never interrupted. `fit` is the last call of
-    `fit` of a program's script, and `limits` are the reasons why an interruption of a call would not be exact.
+    `resumed` is the place of attempt `from_attempt` from which it continued; None if it began from the start. `inexact`
+    are the reasons why its numbers may differ from those of an uninterrupted run. `fit` is the last call of `fit` of a
+    program's script, and `limits` are the reasons why an interruption of a call would not be exact.
     """
 
     number: int
@@ -58,7 +58,7 @@ class AttemptHistory:
 
 @dataclass(frozen=True)
 class JobHistory:
-    """A job with all its attempts, oldest first, and the epochs that it inherited: attempt 0, whose time is not its.
+    """A job with all its attempts, oldest first, and its inherited epochs: attempt 0, whose time is another job's.
 
     `posted` and `settled` are when its record and its result were written, by the volume's clock.
     """
@@ -105,13 +105,13 @@ class JobHistory:
         return sorted(kept, key=lambda told: told.epoch)
 
     def newest_rows(self, after: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The epochs after `after` that were told, in order, and for each the place of its last row, for `row`."""
+        """The reported epochs after `after`, in order, and for each the index of its last row, as `row` takes it."""
         numbers = np.concatenate([rows.columns()[0] for _, rows in self._epochs_told()])
         epochs, from_behind = np.unique(numbers[::-1], return_index=True)
         return epochs[epochs > after], (len(numbers) - 1 - from_behind)[epochs > after]
 
     def row(self, place: int) -> EpochTold:
-        """One of all rows, in the order in which they were told."""
+        """One of all rows, by its index in the order of the attempts and their reports."""
         for _, rows in self._epochs_told():
             if place < len(rows):
                 return rows.row(place)
@@ -124,7 +124,7 @@ class JobHistory:
         return sum(rows.bytes for _, rows in self._epochs_told())
 
     def last_epoch(self) -> EpochTold | None:
-        """The epoch that the run has come to; None before the first."""
+        """The last epoch of the effective run; None before the first."""
         used = self.used()
         for number, epochs in reversed(self._epochs_told()):
             until = used[number]
@@ -135,7 +135,7 @@ class JobHistory:
         return None
 
     def epoch_seconds(self) -> float | None:
-        """The median length of the run's epochs; None before the first."""
+        """The median seconds of the effective run's epochs; None before the first."""
         used = self.used()
         seconds = [
             column[numbers <= until.epochs] if (until := used[number]) is not None else column
@@ -146,45 +146,46 @@ class JobHistory:
         return float(np.median(kept)) if len(kept) else None
 
     def best_epoch(self) -> int | None:
-        """The epoch of the best saved model, or where none is saved of the last improvement; None before one."""
+        """The epoch of the best saved model or, if none is saved, of the last improvement; None before either."""
         last = self.last_epoch()
         return last.best_epoch if last else None
 
     @property
     def fit(self) -> FitCall | None:
-        """The last call of `fit` of a program's script; None of other jobs and before the first call."""
+        """The last call of `fit` of a program's script; None for other jobs and before the first call."""
         return next((attempt.fit for attempt in reversed(self.attempts) if attempt.fit is not None), None)
 
     @property
     def rule(self) -> EarlyStoppingSpec | None:
-        """The early stopping that the job runs under: of a program's job that of its last call of `fit`."""
+        """The job's early stopping; for a program's job that of its last call of `fit`."""
         return self.fit.rule if self.fit else self.record.spec.callbacks.early_stopping
 
     @property
     def max_epochs(self) -> int:
-        """The maximum number of epochs; of a program's job as far as its script has said."""
+        """The maximum number of epochs; for a program's job what its script has reported so far."""
         last = self.last_epoch()
         told = self.fit.epochs if self.fit else last.epoch if last else 0
         return self.record.spec.max_epochs or told
 
     def batch_size(self, attempt: AttemptHistory) -> int | None:
-        """The rows of a batch; None where the attempt did not say it."""
+        """The rows of a batch; None if the attempt did not report it."""
         if isinstance(self.record.spec, JobSpec):
             return self.record.spec.hyperparameters.batch_size
         return attempt.fit.batch_size if attempt.fit else None
 
     def limits(self) -> dict[str, Kept]:
-        """Why an interruption of a program's job would not be exact, and what it would be then.
+        """The reasons why an interruption of a program's job would not be exact, each with its kind.
 
-        Without the reasons that `inexact` gives: there was such an interruption.
+        Without those of `inexact`, which are of interruptions that happened.
         """
         limits = {reason: kept for attempt in self.attempts for reason, kept in attempt.limits.items()}
         reported = self.inexact()
         return {reason: kept for reason, kept in limits.items() if not any(one.endswith(reason) for one in reported)}
 
     def inexact(self) -> dict[str, Kept]:
-        """Why the run may differ from one that was never interrupted, and in what; not of attempts whose work was
-        dropped.
+        """The reasons why the run may differ from an uninterrupted one, each with its kind.
+
+        Without those of attempts whose work was dropped.
         """
         used = self.used()
         kept = (attempt.inexact for attempt in self.attempts if used[attempt.number] != Place())
@@ -196,7 +197,7 @@ class JobHistory:
 
 @dataclass
 class _AttemptReader:
-    """Reads one attempt's events once, however often it is asked."""
+    """Reads each event of one attempt only once."""
 
     attempt: AttemptFolder
     offset: int = 0
@@ -216,7 +217,7 @@ class _AttemptReader:
         self.epochs = EpochColumns(self.attempt.number)
 
     def read_on(self) -> AttemptHistory | None:
-        """The attempt as it is now; None for one whose claim cannot be read yet."""
+        """The attempt as it is now; None if its claim does not exist yet."""
         # Both are written once, so they are read once.
         self.claim = self.claim or self.attempt.claim()
         if self.claim is None:
@@ -242,7 +243,7 @@ class _AttemptReader:
         )
 
     def read_events(self) -> None:
-        """Take in the events that are new."""
+        """Read the events that are new."""
         until = self.end.events_bytes if self.end else None
         for offset, event in read_events(self.attempt.events_file, self.offset, until):
             self.offset = offset
@@ -268,7 +269,7 @@ class _AttemptReader:
             self._take_place(event.data)
 
     def _moment(self, event: Event) -> int:
-        """When an event happened; what was inherited has no claim to count from, and no time of its own."""
+        """When an event happened, in microseconds since the claim; 0 for an inherited event, which has no claim."""
         moment = moment_of(event, self.claim) if self.claim else 0
         self.told = max(self.told, moment)
         return moment
@@ -293,7 +294,7 @@ class JobReader:
         The result is read first: nothing is written after it.
         """
         result = self._job.result()
-        # Written once, so it is read once; whether it is there still is asked each time.
+        # Written once, so it is read once; whether it still exists is checked each time.
         self._record = self._record or self._job.record()
         if self._record is None or not self._job.spec_file.exists():
             return None
@@ -309,7 +310,7 @@ class JobReader:
 
 
 def _progress(event: Event) -> EpochProgress | None:
-    """The epoch of an event; None where it does not say it whole."""
+    """The epoch of an event; None if the event is incomplete."""
     try:
         return EpochProgress.of(event.data)
     except ValidationError:
@@ -330,7 +331,7 @@ def _row_of(told: EpochProgress, ended: int) -> EpochTold:
 
 
 def _write_time(file: Path) -> int | None:
-    """When a file that is written once was written, by the volume's clock: one clock for all hosts."""
+    """When a file was written, in microseconds by the volume's clock, the same for all hosts; None if it is missing."""
     try:
         return file.stat().st_mtime_ns // 1000
     except FileNotFoundError:

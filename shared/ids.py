@@ -1,4 +1,4 @@
-"""Names that clients choose or see and that become folder names: validated here."""
+"""Ids that clients choose or see and that become folder names, with their validation."""
 
 import re
 import time
@@ -22,17 +22,17 @@ ProgramVersion = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 
 
 def new_job_id() -> str:
-    """An id that sorts by the time at which it was made: `job_` and a ULID, 80 bits of it random."""
+    """A new id that sorts by its time of creation: `job_` and a ULID, which has 80 random bits."""
     return f"job_{ULID()}"
 
 
 def is_job_id(text: str) -> bool:
-    """Whether `text` could be a job's id. Everything else is unknown, without a look at the disk."""
+    """Whether `text` could be a job's id. For any other text, the disk need not be read."""
     return _JOB_ID.fullmatch(text) is not None
 
 
 def new_sweep_id() -> str:
-    """An id that sorts by the time at which it was made: `sweep_` and a ULID."""
+    """A new id that sorts by its time of creation: `sweep_` and a ULID."""
     return f"sweep_{ULID()}"
 
 
@@ -42,22 +42,22 @@ def is_sweep_id(text: str) -> bool:
 
 
 def age_seconds(made_id: str) -> float:
-    """How long ago the id of a job or a sweep was made, by the id and this machine's clock."""
+    """The age of a job's or a sweep's id in seconds, by the id and this machine's clock."""
     return time.time() - float(ULID.from_str(made_id.partition("_")[2]).timestamp)
 
 
 def is_dataset_id(text: str) -> bool:
-    """Whether `text` may name a dataset: 1 to 64 of a-z, 0-9, dot, underscore, hyphen; no dot in front."""
+    """Whether `text` may name a dataset: 1 to 64 of a-z, 0-9, dot, underscore, hyphen; the first is a-z or 0-9."""
     return _DATASET_ID.fullmatch(text) is not None
 
 
 def is_weights_id(text: str) -> bool:
-    """Whether `text` may name uploaded weights: by the rule of datasets."""
+    """Whether `text` may name uploaded weights; same rule as for datasets."""
     return is_dataset_id(text)
 
 
 def is_program_id(text: str) -> bool:
-    """Whether `text` may name a program: by the rule of datasets."""
+    """Whether `text` may name a program; same rule as for datasets."""
     return is_dataset_id(text)
 
 

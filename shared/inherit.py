@@ -1,15 +1,15 @@
 """What a job inherits from the job that it continues: its attempt 0, created before the job is stored.
 
 attempts/0/
-  spec.json                           of the job whose resume points these are
-  events.jsonl                        its epochs, rates and checkpoints up to the place where the new job goes on
+  spec.json                           that of the job that wrote the resume points
+  events.jsonl                        its epochs, rates and checkpoints up to the place where the new job continues
   training_log.csv                    the rows up to there
-  checkpoints/, resume/               its files, linked: they stay when the other job is deleted
+  checkpoints/, resume/               its files as hard links: they stay when the other job is deleted
   preprocessing.skops, schema.json, prepare.py, inference.json
 plan.json                             how both are computed
-earlier/                              the model of an earlier job that both start from, where they do
+earlier/                              the model of an earlier job that both start from, if there is one
 
-Nothing of the other job is changed. A post that is repeated finds it as it is.
+The other job does not change. A repeated post keeps the files that exist.
 """
 
 from collections.abc import Iterator
@@ -30,9 +30,9 @@ _KEPT = {"epoch": _EPOCH, "learning_rate": _RATE, "checkpoint": _CHECKPOINT}
 
 
 def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFolder) -> None:
-    """Make the attempt 0 of the job `into` from `source`, of whose run `epochs` whole epochs count.
+    """Create attempt 0 of the job `into` from `source`, with the first `epochs` epochs of its run.
 
-    `record` is that of the new job. Raises FileNotFoundError where the other job is deleted meanwhile.
+    `record` is that of the new job. Raises FileNotFoundError if the other job is deleted meanwhile.
     """
     bring(source.job.path)
     taken = into.inherited
@@ -43,7 +43,7 @@ def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFold
         (source.extended_spec_file if source.number == 0 else source.job.spec_file, taken.extended_spec_file),
     ):
         link_file(before, after)
-    # Images and arrays have no fitted steps, and a job that was begun before the others existed has none of them.
+    # Images and arrays have no fitted steps, and jobs of older versions may have none of these files.
     for before, after in (
         (source.preprocessing_file, taken.preprocessing_file),
         (source.schema_file, taken.schema_file),
@@ -61,7 +61,7 @@ def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFold
 
 
 def _keep_earlier(job: JobFolder, record: JobRecord, into: JobFolder) -> None:
-    """What its model is built from: the same as that of the other job."""
+    """Link the earlier model that both jobs start from, if there is one."""
     earlier = find_kept(job, record)
     if earlier is not None:
         keep(earlier, into, is_final=True)
@@ -76,14 +76,14 @@ def _link_files(source: AttemptFolder, taken: AttemptFolder, name: str) -> None:
 
 
 def _copy_rows(source: AttemptFolder, taken: AttemptFolder, epochs: int) -> None:
-    """Copied and not linked: an attempt that was considered lost may still write into its own log."""
+    """Copy the rows of the log. A link would not do: an attempt that was considered lost may still write its log."""
     log = read_plain(source.training_log, MOST_FILE_BYTES)
     if log is not None:
         create_file(taken.training_log, b"".join(log.splitlines(keepends=True)[: 1 + epochs]))
 
 
 def _inherited_events(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
-    """The events of the first `epochs` epochs, each once, and one that the new job continues after them."""
+    """The events of the first `epochs` epochs, each once, and an event that the new job continues after them."""
     last = {}
     for placed in job_events(job):
         epoch, kind = placed.event.data.get("epoch"), _KEPT.get(placed.event.type)

@@ -1,15 +1,15 @@
 """The documents of a job, one class for each file on the volume, each written once and never changed.
 
-spec.json        JobRecord    what is to be done; by the API
+spec.json        JobRecord    the spec, and the hash of its data; by the API
 plan.json        EnginePlan   how it is computed; by the first attempt, before its first epoch
-cancel.json      Cancel       somebody does not want it any more; by the API
+cancel.json      Cancel       a request to cancel it; by the API
 stop.json        StopRequest  its sweep stops it; by a worker
 shares/<n>.json  SweepShare   what it may use of its sweep's budget; by a worker
 result.json      JobResult    how it ended; created once
 attempts/<n>/
-  claim.json     Claim        whose attempt this is; the worker
-  process.json   TrainingProcess  which process trains; the training child
-  conclusion.json Conclusion  how the training program says it ended; the training child
+  claim.json     Claim        who owns the attempt; by the worker
+  process.json   TrainingProcess  which process trains; by the training process
+  conclusion.json Conclusion  how the run ended; by the training process
   end.json       AttemptEnd   how the attempt ended; by its worker, or the one that found it lost
 """
 
@@ -53,16 +53,16 @@ class TrialOf(_Part):
 
 
 class JobRecord(Document):
-    """`spec.json`: the complete spec, and the data at the time of the post.
+    """`spec.json`: the complete spec, and the hash of the data at the time of the post.
 
-    `retry_of` is the job that this one retries, `extends` the one that it continues: from its last resume
-    point or from its best checkpoint, as `extends_from` says.
-    `key_id` is the API key that posted it, where that was written down, and `project` the key's project.
-    `weights_sha256` is that of the uploaded weights that its model starts from, None where it draws its own.
-    `lineage` is the model of an earlier job that it starts from, and those before that one, the newest first.
-    Of a job that runs a program `task` is None, `program_version` is the version that runs, `datasets_sha256` holds the
+    `retry_of` is the job that this one retries, `extends` the one that it continues: from its last resume point or from
+    its best checkpoint, as `extends_from` says.
+    `key_id` is the API key that posted it, if that was recorded, and `project` the key's project.
+    `weights_sha256` is the hash of the uploaded weights that its model starts from, None without such weights.
+    `lineage` is the model of an earlier job that it starts from, and the ancestors of that model, newest first.
+    For a job that runs a program, `task` is None, `program_version` is the version that runs, `datasets_sha256` has the
     `data_sha256` of each dataset that it may read, and its own `data_sha256` is that of all of them (`pin_program`).
-    `sweep` says of which sweep it is a trial, None where of none.
+    `sweep` is the sweep that it is a trial of, None if it is no trial.
     """
 
     id: str
@@ -91,14 +91,14 @@ class JobRecord(Document):
 
     @property
     def data_task(self) -> Task:
-        """The task of such a job. Raises ValueError for a job that runs a program."""
+        """The task of a job that names its data and model. Raises ValueError for a job that runs a program."""
         if self.task is None:
             raise ValueError(f"{self.id} runs a program and has no task")
         return self.task
 
 
 def pin_program(version: str, datasets: Mapping[str, str]) -> str:
-    """The `data_sha256` of a job that runs this version of a program on datasets, by the `data_sha256` of each."""
+    """The `data_sha256` of a job that runs a version of a program. `datasets`: `data_sha256` of each dataset by id."""
     lines = [f"program {version}\n", *(f"{sha256} {name}\n" for name, sha256 in sorted(datasets.items()))]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -106,10 +106,9 @@ def pin_program(version: str, datasets: Mapping[str, str]) -> str:
 class EnginePlan(Document):
     """`plan.json`: the engine, decided once, with the reason in a sentence.
 
-    Another plan would give other bits, so a resumed run keeps it on every machine. `threads`:
-    TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch. `devices`
-    share each batch. `rewrites_graphs`: whether TensorFlow improves a traced graph before it runs, as it did for every
-    job once.
+    Another plan could change the numbers, so a resumed run keeps it on every machine. `threads`: TensorFlow's threads
+    for one operation. `validation_batch`: rows. `steps_per_epoch` includes a last partial batch. `devices` share each
+    batch. `rewrites_graphs`: whether TensorFlow optimizes a traced graph before it runs; true in older versions.
     """
 
     engine: Literal["fused", "stock"]
@@ -123,7 +122,7 @@ class EnginePlan(Document):
 
 
 class Cancel(Document):
-    """`cancel.json`."""
+    """`cancel.json`: a request to cancel the job."""
 
     requested_at: Time
 
@@ -138,7 +137,7 @@ class JobError(_Part):
 class BudgetUsed(_Part):
     """The limit of a job's budget that ended it, and how much of it was used up by then.
 
-    `limit` and `used` are seconds, an amount of `currency`, or two moments (RFC 3339), as `kind` says. `sweep` is the
+    `limit` and `used` are seconds, an amount of `currency`, or times (RFC 3339), depending on `kind`. `sweep` is the
     id of the sweep whose budget it is; None for the job's own.
     """
 
@@ -150,11 +149,11 @@ class BudgetUsed(_Part):
 
 
 class Outclassed(_Part):
-    """Why a trial was stopped by the rule of its sweep (`forecast`, `asha` or `median`): it cannot win.
+    """Why the rule of a sweep (`forecast`, `asha` or `median`) stopped a trial: it cannot win.
 
-    `value` is the trial's best of `monitor` after `epoch` (from 1), and `to_beat` what the rule compared it with, from
-    `trials` trials: for `forecast` the best value of the sweep, by trial `best_trial`, and `chance` is the probability
-    that the trial still beats it, which was below `min_chance`.
+    `value` is the trial's best value of `monitor` after `epoch` (from 1). The rule compared it with `to_beat`, from
+    `trials` trials. For `forecast`, `to_beat` is the best value of the sweep, from trial `best_trial`, and `chance` is
+    the probability that the trial still beats it, which was below `min_chance`.
     """
 
     rule: str
@@ -171,7 +170,7 @@ class Outclassed(_Part):
 class StopRequest(Document):
     """`stop.json`: the sweep of the job stops it, because it cannot win.
 
-    Older versions also stopped it so where the sweep's budget was used up.
+    Older versions also wrote it when the sweep's budget was used up.
     """
 
     requested_at: Time
@@ -180,7 +179,7 @@ class StopRequest(Document):
 
 
 class SweepShare(Document):
-    """`shares/<number>.json`: what a trial may use of the budget of its sweep. The newest one counts."""
+    """`shares/<number>.json`: what a trial may use of its sweep's budget. The newest share counts."""
 
     sweep: str
     budget: Budget
@@ -189,10 +188,10 @@ class SweepShare(Document):
 class Stop(_Part):
     """Why training stopped, with the evidence. Epochs count from 1.
 
-    `reason` is an open word: epochs_completed, early_stopping, diverged, budget, outclassed, cancelled, error.
-    `best` is the best saved model. `monitor`, `last_improvement`, `wait` and `patience` are those of early stopping,
-    null where it is off. `epochs_not_run` counts the epochs up to the maximum. `budget` is the limit that was used up,
-    `outclassed` why a trial of a sweep could not win.
+    `reason` can be extended; in use: epochs_completed, early_stopping, diverged, budget, outclassed, cancelled, error,
+    callback, script_ended. `best` is the best saved model. `monitor`, `last_improvement`, `wait` and `patience` are
+    those of early stopping, null if it is off. `epochs_not_run` counts the epochs up to the maximum. `budget` is the
+    limit that was used up, `outclassed` why a trial of a sweep could not win.
     """
 
     reason: str
@@ -209,7 +208,7 @@ class Stop(_Part):
     @model_validator(mode="before")
     @classmethod
     def _accept_old_names(cls, data: Any) -> Any:
-        """Older versions stored early stopping's epoch as `best_epoch`, or where that was off, the best model's."""
+        """Accept `best_epoch` of older versions: early stopping's epoch or, if that was off, the best model's."""
         rest, old = take_old_names(data)
         if old is None or rest.get("patience") is not None:
             return rest if rest is data else {"last_improvement": old, **rest}
@@ -217,7 +216,7 @@ class Stop(_Part):
         return {"best": best, **rest, "monitor": None}
 
     def with_best(self, progress: EpochProgress | None) -> Self:
-        """With the best model as the last epoch knew it, where an older version did not record it."""
+        """The stop, with the best model of the last epoch if an older version did not record it."""
         if self.best is not None or progress is None:
             return self
         return self.model_copy(update={"best": progress.best})
@@ -232,7 +231,7 @@ class Ending(_Part):
 
 
 class JobResult(Document):
-    """`result.json`. `attempt` is the one that brought it, None for a job that was cancelled in the queue."""
+    """`result.json`. `attempt` is the attempt that ended the job, None for a job that was cancelled in the queue."""
 
     finished_at: Time
     attempt: Count | None
@@ -242,7 +241,7 @@ class JobResult(Document):
 class ProcessIdentity(_Part):
     """One process of one machine. `machine` names the boot and the namespaces in which `pid` means this process.
 
-    `started` is its start in clock ticks since the machine's boot, since pids are used again.
+    `started` is its start in clock ticks since the machine's boot, because pids are reused.
     """
 
     machine: str
@@ -253,9 +252,9 @@ class ProcessIdentity(_Part):
 class Claim(Document):
     """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
 
-    The price is that of all `devices` on the day of the claim; None where its worker does not know it. `memory_bytes`
-    is the memory of its machine or container, None in the files of older versions. `process` is the worker's process;
-    None where its machine does not say enough. `devices` is how many GPUs of the slot the attempt trains on.
+    The price is that of all `devices` at the claim; None if its worker does not know it. `memory_bytes` is the memory
+    of its machine or container, None in the files of older versions. `process` is the worker's process; None if its
+    machine cannot identify it. `devices` is the number of GPUs that the attempt trains on.
     """
 
     attempt: Count
@@ -273,12 +272,12 @@ class Claim(Document):
 
     @property
     def price_per_device(self) -> float | None:
-        """The price of one of its devices for an hour; None where the worker does not know it."""
+        """The price of one of its devices for an hour; None if the worker does not know it."""
         return None if self.gpu_price_per_hour is None else self.gpu_price_per_hour / self.devices
 
 
 class TrainingProcess(Document):
-    """`process.json`: the process that trains the attempt; written before it writes anything else there."""
+    """`process.json`: the process that trains the attempt. It writes this file before any other there."""
 
     process: ProcessIdentity
 
@@ -287,8 +286,8 @@ class Conclusion(Document):
     """`conclusion.json` of the training process: an ending, or None if it hands the job back.
 
     `may_retry` says whether another attempt could end otherwise; `place` is where the run was, as `epoch:step`.
-    `held_seconds` is how much of its time the attempt counts, from its claim, by the machine's monotonic clock: until
-    everything was saved, and of what came after its budget's limit only the batch that was running then.
+    `held_seconds` is the time that is charged, from the claim, by the machine's monotonic clock: until everything was
+    saved and, after the limit of the budget, only for the batch that was running then.
     """
 
     ending: Ending | None
@@ -300,14 +299,14 @@ class Conclusion(Document):
 class AttemptEnd(Document):
     """`end.json`: the end of an attempt, after which it has no effect.
 
-    With `ending` the job has finished; a worker that finds no `result.json` beside it writes one from it. Without, the
-    job is queued again: `outcome` says why, and nobody takes it before `retry_at`. `is_failure` and `is_loss` say
-    against which of the job's limits it counts, `has_progress` whether it left a resume point beyond the place where it
-    began. `place` is where the run last was, as `epoch:step` from 0. `events_bytes` is how long `events.jsonl` was at
-    that moment: nobody reads what a superseded owner writes after it. `held_seconds` is how long the attempt held its
-    GPU by its owner's monotonic clock, as the job is charged for it: where it concluded, until it did; of a lost
-    attempt until its last heartbeat and one interval more. None in the files of older versions. `uncharged_seconds` is
-    how long it held its GPU after that: until its process had ended.
+    With `ending` the job has finished; a worker that finds no `result.json` writes one from it. Without, the job is
+    queued again: `outcome` says why, and no worker takes it before `retry_at`. `is_failure` and `is_loss` say against
+    which of the job's limits it counts, `has_progress` whether it left a resume point after the place where it began.
+    `place` is where the run last was, as `epoch:step` from 0. `events_bytes` was the length of `events.jsonl` at the
+    end: later events of a superseded owner are ignored. `held_seconds` is the charged time for which the attempt held
+    its GPU, by its owner's monotonic clock: until its conclusion, if it has one; for a lost attempt until its last
+    heartbeat and one interval more. None in the files of older versions. `uncharged_seconds` is how long it held its
+    GPU after that, until its process had ended.
     """
 
     outcome: Literal["finished", "handed_back", "lost", "failed"]
@@ -325,7 +324,7 @@ class AttemptEnd(Document):
 
     @property
     def counts_as_loss(self) -> bool:
-        """Whether it counts against `max_losses`. Files that were written before `is_loss` say it by other words."""
+        """Whether it counts against `max_losses`. Files of versions without `is_loss` use other fields for it."""
         return self.is_loss or self.outcome == "lost" or (self.is_failure and self._code == "killed")
 
     @property

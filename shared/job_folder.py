@@ -1,8 +1,8 @@
 """One job's folder: every path in it, its derived state, and every change of state by its name.
 
-State is derived and never stored twice: a result is terminal; else an attempt that was claimed and has not ended, or
-whose end only waits for its result to be written, is `running`; else the job is `queued`. Each change creates one file
-exclusively, so that among concurrent callers one wins, on any filesystem with hard links.
+State is derived and never stored twice. A job with a result is terminal. Otherwise it is `running` if its newest
+attempt has not ended, or has ended the job and the result is not written yet; else it is `queued`. Each change creates
+one file exclusively, so that one of several concurrent callers wins, on any filesystem with hard links.
 """
 
 import os
@@ -80,7 +80,7 @@ class AttemptFolder:
 
     @property
     def prepare_file(self) -> Path:
-        """The program that prepares rows for the model, as it was when it trained."""
+        """The program that prepares rows for the model, as it was during training."""
         return self.path / "prepare.py"
 
     @property
@@ -90,7 +90,7 @@ class AttemptFolder:
 
     @property
     def inference_file(self) -> Path:
-        """What a program that predicts has to know beside the model."""
+        """What a program that predicts needs in addition to the model."""
         return self.path / "inference.json"
 
     @property
@@ -122,12 +122,12 @@ class AttemptFolder:
 
     @property
     def system_file(self) -> Path:
-        """What the attempt used of its machine. Not in its folder: a script may write there."""
+        """System metrics of the attempt, not in its folder because a script may write there."""
         return self.job.path / SYSTEM / f"{self.number}.jsonl"
 
     @property
     def extended_spec_file(self) -> Path:
-        """In what was inherited, the spec of the job whose resume points these are."""
+        """In an inherited attempt 0: the spec of the job that wrote its resume points."""
         return self.path / SPEC_FILE
 
     def extended_record(self) -> JobRecord | None:
@@ -144,7 +144,7 @@ class AttemptFolder:
 
     @property
     def volume_root(self) -> Path:
-        """The volume that the attempt lies on; for a process that only knows an attempt's folder."""
+        """The volume of the attempt, for a process that knows only an attempt's folder."""
         return self.job.volume_root
 
     def claim(self) -> Claim | None:
@@ -154,7 +154,7 @@ class AttemptFolder:
         return read_document(self.process_file, TrainingProcess)
 
     def name_process(self, process: ProcessIdentity) -> None:
-        """Record which process trains the attempt; by that process alone."""
+        """Record which process trains the attempt. Only that process calls it."""
         replace_file(self.process_file, encode(as_json(TrainingProcess(process=process))))
 
     def conclusion(self) -> Conclusion | None:
@@ -191,7 +191,7 @@ class JobState:
 
     @property
     def lacked_data(self) -> bool:
-        """Whether its newest attempt was handed back since the dataset was not on the volume."""
+        """Whether its newest attempt was handed back because the dataset was not on the volume."""
         return self.end is not None and self.end.error is not None and self.end.error.code == "data_missing"
 
 
@@ -234,14 +234,14 @@ class JobFolder:
         return self.path / ATTEMPTS
 
     def store(self, record: JobRecord, *resting_on: Path, draft: Path | None = None) -> bool:
-        """Create the job; False if it exists. The names in `resting_on` are on the disk before it does.
+        """Create the job; False if it exists. The folders `resting_on` are synced before it exists.
 
-        So is its folder's name, but not the shard's, which may be new. `draft`: see `create_file`.
+        So is its shard, but not the folder above, in which the shard may be new. `draft`: see `create_file`.
         """
         try:
             self.path.mkdir(exist_ok=True)
         except FileNotFoundError:
-            # The shard alone: without the folder above it the volume is away.
+            # Only the shard: if the folder above it is missing, the volume is unavailable.
             self.path.parent.mkdir(exist_ok=True)
             self.path.mkdir(exist_ok=True)
         return create_file(self.spec_file, encode(as_json(record)), *resting_on, self.path.parent, draft=draft)
@@ -250,7 +250,7 @@ class JobFolder:
         return read_document(self.spec_file, JobRecord)
 
     def is_untouched(self) -> bool:
-        """Whether the job has no attempt, cancellation or result yet, by one read.
+        """Whether the job has no attempt, cancellation or result yet, by listing its folder once.
 
         False if the folder cannot be read.
         """
@@ -279,7 +279,7 @@ class JobFolder:
         return [folder for folder in folders if folder.claim_file.exists()]
 
     def running_attempt(self) -> AttemptFolder | None:
-        """The newest attempt if it has not ended; by the names of files alone."""
+        """The newest attempt if it has not ended, by the names of files alone."""
         attempts = self.attempts()
         return attempts[-1] if attempts and not attempts[-1].end_file.exists() else None
 
@@ -289,15 +289,15 @@ class JobFolder:
         return AttemptFolder(self.attempts_folder / "0", 0)
 
     def runs(self) -> list[AttemptFolder]:
-        """All that there is of the job's run, oldest first: what it inherited, and its attempts."""
+        """All parts of the job's run, oldest first: attempt 0 if it inherited one, and its attempts."""
         return [*([self.inherited] if self.inherited.events_file.exists() else []), *self.attempts()]
 
     def state(self) -> JobState | None:
         """The job's state, or None if there is no such job.
 
-        The cancel is read first: a job that is seen queued and cancelled was cancelled while nobody had it, so that a
-        worker that claims it meanwhile finds the request. The result is read last: a job that was seen running and has
-        a result by then is terminal, never the other way about.
+        The cancel is read before the attempts: if the job then is queued, it was cancelled while no worker had it, and
+        a worker that claims it meanwhile finds the request. The result is read last: a job that got its result during
+        these reads is terminal, not running.
         """
         record, cancel = self.record(), self.cancel()
         if record is None:
@@ -311,7 +311,7 @@ class JobFolder:
         return JobState(status, record, cancel, result, attempt, claim, end)
 
     def check(self) -> None:
-        """Raise UnusableDocument where this version cannot read what another attempt at the job would rest on."""
+        """Raise UnusableDocument if this version cannot read a document that another attempt at the job would need."""
         self.plan()
         self.inherited.extended_record()
         for attempt in self.attempts():
@@ -319,9 +319,10 @@ class JobFolder:
             attempt.end()
 
     def take(self, claim: Claim) -> AttemptFolder | None:
-        """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it.
+        """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None if another owner has it.
 
-        Also None where the job's folder is gone: it was deleted, or the volume is away.
+        Also None if the condition is not met, or the job's folder does not exist: it was deleted, or the volume is
+        unavailable.
         """
         attempt = AttemptFolder(self.attempts_folder / str(claim.attempt), claim.attempt)
         if attempt.before is not None and attempt.before.end() is None:
@@ -363,11 +364,11 @@ class JobFolder:
 def is_waiting(folder: str) -> bool:
     """Whether the job in this folder is queued, by the names of its files alone, so that a long queue costs little.
 
-    It says so too, for a moment, of a job that its last attempt has decided and that has no result yet.
+    Also true, for a moment, for a job that its last attempt has ended and that has no result yet.
     """
     if os.path.exists(f"{folder}/{RESULT_FILE}") or not os.path.exists(f"{folder}/{SPEC_FILE}"):  # noqa: PTH110
         return False
-    # Asked three times for each job of a queue of ten thousand.
+    # Three checks for each job of a queue of ten thousand, so without Path.
     return not os.path.exists(f"{folder}/{ATTEMPTS}") or JobFolder(Path(folder)).running_attempt() is None  # noqa: PTH110
 
 
@@ -375,6 +376,6 @@ def derived_status(result: JobResult | None, end: AttemptEnd | None, has_attempt
     """A job's state, from its result and its newest attempt's end."""
     if result is not None:
         return result.ending.status
-    # An end that decides the job makes it terminal with its result and not before: called queued meanwhile, it could be
-    # cancelled or claimed once more.
+    # An end that decides the job makes it terminal only with its result. If it were queued until then, it could be
+    # cancelled or claimed again.
     return "running" if has_attempt and (end is None or end.ending is not None) else "queued"

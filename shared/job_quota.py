@@ -1,4 +1,4 @@
-"""The quota of unfinished jobs of a project, which a posted job and the next trial of a sweep have to keep."""
+"""The quota of unfinished jobs of a project, which applies to a posted job and to the next trial of a sweep."""
 
 from shared.project import ProjectQuotas, quota_of
 from shared.volume import Volume
@@ -10,7 +10,7 @@ def count_open_jobs(volume: Volume, project: str) -> int:
 
 
 def find_full_quota(volume: Volume, quotas: ProjectQuotas, project: str) -> str | None:
-    """In words, that a project has as many unfinished jobs as its quota allows; None where one more is allowed."""
+    """A sentence that a project has as many unfinished jobs as its quota allows; None if one more is allowed."""
     limit = quota_of(quotas, project).unfinished_jobs
     count = 0 if limit is None else count_open_jobs(volume, project)
     if limit is None or count < limit:

@@ -1,4 +1,4 @@
-"""`shares/` in a job's folder: what a trial may use of the budget of its sweep, each word to it a numbered file."""
+"""`shares/` in a job's folder: what a trial may use of its sweep's budget, in a numbered file for each change."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ def shares_folder(job: JobFolder) -> Path:
 
 
 def read_share(job: JobFolder) -> SweepShare | None:
-    """What the job may use of its sweep's budget, by the newest word; None where it is bound to none."""
+    """The newest share of the job in its sweep's budget; None if it has none."""
     folder = shares_folder(job)
     try:
         newest = max((entry.name for entry in os.scandir(folder) if entry.name.endswith(".json")), default=None)
@@ -24,9 +24,9 @@ def read_share(job: JobFolder) -> SweepShare | None:
 
 
 def give_share(job: JobFolder, number: int, share: SweepShare) -> None:
-    """Say what the job may use of its sweep's budget; the share with the highest number stands.
+    """Write what the job may use of its sweep's budget; the share with the highest number counts.
 
-    Raises FileNotFoundError where the job's folder is gone.
+    Raises FileNotFoundError if the job's folder does not exist.
     """
     folder = shares_folder(job)
     path = folder / f"{number:06d}.json"

@@ -1,8 +1,8 @@
-"""A Keras model's configuration from outside, checked before Keras sees it. Needs no Keras.
+"""Check the untrusted configuration of a Keras model before Keras reads it. Needs no Keras.
 
 `keras.models.model_from_json` builds anything that a configuration names, and its safe mode has been bypassed
-repeatedly (CVE-2025-1550, -8747, -9905, -9906). So only the classes and names of `shared/keras_names.py` are let
-through, by the module that Keras writes for them, and numbers only up to what a model can be made of.
+repeatedly (CVE-2025-1550, -8747, -9905, -9906). So only the classes and names of `shared/keras_names.py` are allowed,
+each with the module that Keras writes for it, and numbers only up to a maximum.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any
 from shared.findings import Place
 from shared.keras_names import CLASSES, CONVNEXT_LAYERS, DTYPES, LAYERS, MODELS, TEXTS
 
-# What Keras writes beside an object's architecture, of models inside the model too; it is dropped before building.
+# Fields that Keras writes in addition to an object's architecture, also in nested models; dropped before building.
 _DROPPED = ("compile_config", "build_config", "shared_object_id")
 _MOST_OBJECTS = 60_000
 _MOST_DEPTH = 60
@@ -27,7 +27,7 @@ _COUNTS = {
     "power_iterations": 100,
 }  # fmt: skip
 _INPUT_SHAPES = ("batch_shape", "batch_input_shape")
-# Numbers that are data and not sizes, however large.
+# Numbers that are data and not sizes have no maximum.
 _VALUES = frozenset({"mean", "variance", "scale", "offset", "seed", "value"})
 
 
@@ -41,7 +41,7 @@ class ConfigProblem:
 
 
 def check_config(config: dict[str, Any]) -> list[ConfigProblem]:
-    """Why the model must not be built: at most the first hundred problems."""
+    """The reasons why the model must not be built: at most the first hundred."""
     if not _is_model(config):
         detail = (
             f"received the class {_short(config.get('class_name'))}; expected what Keras 3 writes for a Sequential or "
@@ -60,7 +60,7 @@ def check_config(config: dict[str, Any]) -> list[ConfigProblem]:
 
 
 def without_extras(config: Any) -> Any:
-    """The configuration without what is not the architecture."""
+    """The configuration of the architecture alone."""
     if isinstance(config, list):
         return [without_extras(one) for one in config]
     if not isinstance(config, dict):
@@ -69,13 +69,13 @@ def without_extras(config: Any) -> Any:
 
 
 def layer_classes(config: dict[str, Any]) -> set[str]:
-    """The names of the classes of all layers, also of those inside another model."""
+    """The names of the classes of all layers, also inside another model."""
     found = (value.get("class_name") for _, value in _walk(config) if isinstance(value, dict))
     return {name for name in found if isinstance(name, str) and name in LAYERS | CONVNEXT_LAYERS}
 
 
 def input_shapes(config: dict[str, Any]) -> dict[str, tuple[int | None, ...]]:
-    """For each input of the model the shape of one row, None for any length; empty where it names none."""
+    """The shape of one row of each input of the model, with None for any length; empty if the input has no shape."""
     found = {}
     for layer in config["config"]["layers"]:
         if layer["class_name"] == "InputLayer":
@@ -101,7 +101,7 @@ def _is_extra(holder: dict[str, Any], name: str) -> bool:
 
 
 def _walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
-    """Every value in the configuration with its place, each object before what is in it."""
+    """Yield every value in the configuration with its place, each object before its content."""
     waiting: list[tuple[Place, Any]] = [(place, value)]
     while waiting:
         place, value = waiting.pop()
@@ -113,7 +113,7 @@ def _walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
 
 
 def _refusal(place: Place, value: Any) -> str:
-    """Why a value is refused; empty if it is not."""
+    """Why a value is refused; empty if it is allowed."""
     if place and place[-1] in _INPUT_SHAPES and not isinstance(value, list | None):
         return "received a shape that is not a list of whole numbers and null"
     if isinstance(value, dict):
@@ -139,7 +139,7 @@ def _text_refusal(field: str, value: str) -> str:
 def _number_refusal(place: Place, value: float) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"received {value}, expected a finite number"
-    # The field that the number belongs to, also where it stands in a list.
+    # The field that the number belongs to, also if it is in a list.
     field = next((str(one) for one in reversed(place) if isinstance(one, str)), "")
     if field in _VALUES:
         return ""
@@ -183,7 +183,7 @@ def _class_refusal(value: dict[str, Any]) -> str:
 
 
 def _layer_words(value: dict[str, Any]) -> str:
-    """The name that the model gives a layer, where it has one."""
+    """The layer's name in words; empty if it has none."""
     inner = value.get("config")
     name = inner.get("name") if isinstance(inner, dict) else None
     return f' (the layer "{_short(name)}")' if isinstance(name, str) else ""

@@ -36,7 +36,7 @@ def _name(layer: dict[str, Any]) -> str:
 
 
 def _last(config: dict[str, Any]) -> str:
-    """The name of the layer that makes the output."""
+    """The name of the layer that produces the output."""
     inner = config["config"]
     if config["class_name"] == "Sequential":
         return _name(inner["layers"][-1])
@@ -51,7 +51,7 @@ def _first(place: Any) -> Any:
 
 
 def _before(config: dict[str, Any], layer: dict[str, Any]) -> str:
-    """The name of the only layer before `layer`; empty where there are several."""
+    """The name of the only layer before `layer`; empty if there is none or more than one."""
     if config["class_name"] == "Sequential":
         names = [_name(one) for one in config["config"]["layers"]]
         at = names.index(_name(layer))

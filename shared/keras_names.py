@@ -1,4 +1,4 @@
-"""The classes and names of Keras that a model's configuration from outside may use. Needs no Keras."""
+"""The classes and names of Keras that an untrusted model configuration may use. Needs no Keras."""
 
 LAYERS = frozenset(
     {
@@ -34,7 +34,7 @@ _CONSTRAINTS = frozenset({"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"})
 # Layers of Keras that are not in keras.layers.
 CONVNEXT_LAYERS = frozenset({"LayerScale", "StochasticDepth"})
 
-# What `a + b` in a functional model makes, and the order of the colours before a ResNet.
+# The operations of `a + b` in a functional model, and of the order of color channels before a ResNet.
 _OPERATIONS = frozenset({"Add", "Divide", "Flip", "Multiply", "Negative", "Subtract", "TrueDivide"})
 
 CLASSES: dict[str, frozenset[str]] = {
@@ -50,7 +50,7 @@ CLASSES: dict[str, frozenset[str]] = {
     "keras.constraints": _CONSTRAINTS,
 }
 
-# Keras looks texts up by these; a test compares them with what Keras knows.
+# Names that Keras resolves; a test compares them with those of Keras.
 ACTIVATIONS = frozenset(
     {
         "celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
@@ -72,7 +72,7 @@ DTYPES = frozenset(
         "mixed_float16", "uint16", "uint32", "uint64", "uint8",
     }
 )  # fmt: skip
-# By the end of a field's name.
+# Allowed texts, by the end of a field's name.
 TEXTS: dict[str, frozenset[str]] = {
     "activation": ACTIVATIONS,
     "initializer": _INITIALIZERS | _SHORT_INITIALIZERS,

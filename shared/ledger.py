@@ -2,15 +2,15 @@
 
     waiting     no GPU: in the queue, and between two attempts
     start_up    from the claim to the first epoch: process, data, model, resume
-    learning    epochs up to that of the best saved model; where none is saved, up to the last improvement
+    learning    epochs up to that of the best saved model or, if none is saved, up to the last improvement
     patience    epochs after that one, to the stop
-    redone      what an interruption made it train twice, and the silence until others took over
-    saving      between two epochs, and after the last one, with the evaluation of the best model
+    redone      what was trained again after an interruption, and the silence until another worker took over
+    saving      between two epochs and after the last one, including the evaluation of the best model
 
 All but waiting add up to the time that the attempts held their GPUs, to the microsecond; a second on two GPUs is two
 seconds. An attempt's time is cut into pieces, and each piece goes to one part. The attempt's owner measured that time
-(`shared/held.py`); waiting is what the volume's clock says between two files. `avoided` is what a stop saved: epochs
-not run times the median epoch. `uncharged` is how long the GPUs were held after that: nobody pays for it.
+(`shared/held.py`); waiting is the time between two files by the volume's clock. `avoided` is what a stop saved: epochs
+not run times the median epoch. `uncharged` is how long the GPUs were held after the charged time, at no cost.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,9 @@ _AVOIDING_STOPS = _OWN_STOPS | {"outclassed"}
 
 @dataclass(frozen=True)
 class Held:
-    """What one attempt held its GPUs for, in microseconds of each by part; where, and the price of one, if known.
+    """The time that one attempt held its GPUs, in microseconds by part; its host, and the price of one GPU, if known.
 
-    `uncharged` comes after these parts: the exit of its process, and saving after the limit of its budget.
+    `uncharged` follows these parts: the exit of its process, and saving after the limit of its budget.
     """
 
     host: str
@@ -68,16 +68,16 @@ class Ledger:
 
     @property
     def total(self) -> int:
-        """The time that the attempts held the GPU."""
+        """The time that the attempts held their GPUs, each GPU by itself."""
         return sum(held.total for held in self.held)
 
     @property
     def unpriced(self) -> int:
-        """The time whose price nobody has set."""
+        """The time of the attempts without a price."""
         return sum(held.total for held in self.held if held.price_per_hour is None)
 
     def costs(self) -> dict[str, dict[str, float]]:
-        """By currency, what each part cost, their total, and what was avoided at the price of the last attempt."""
+        """The cost of each part by currency, their total, and the avoided cost at the price of the last attempt."""
         costs: dict[str, dict[str, float]] = {}
         for held in self.held:
             if held.price_per_hour is None or held.currency is None:
@@ -97,7 +97,7 @@ def money(time: int, price_per_hour: float) -> float:
 
 
 def ledger(job: JobHistory) -> Ledger:
-    """The ledger of a job up to the last moment that its files tell of."""
+    """The ledger of a job up to the last moment in its files."""
     typical = job.epoch_seconds()
     used, best = job.used(), job.best_epoch()
     held = tuple(
@@ -126,7 +126,7 @@ def _epochs_avoided(job: JobHistory) -> int:
 
 
 def _waits(job: JobHistory) -> Iterator[int]:
-    """The times without a GPU, in microseconds; where the volume's clock was stepped back meanwhile, none."""
+    """The times without a GPU, in microseconds; 0 if the volume's clock was stepped back meanwhile."""
     since = job.posted
     for attempt in job.attempts:
         yield max(0, attempt.claimed - since)
@@ -143,7 +143,7 @@ def _stopped_itself(job: JobHistory, attempt: AttemptHistory) -> bool:
 
 
 def _batch_time(job: JobHistory, attempt: AttemptHistory, typical: float | None) -> int | None:
-    """A batch's share of the median epoch, in microseconds; None where either is unknown."""
+    """A batch's share of the median epoch, in microseconds; None if it is unknown."""
     rows, batch_size = attempt.training_rows, job.batch_size(attempt)
     if not rows or typical is None or not batch_size:
         return None
@@ -189,7 +189,7 @@ class _Cut:
     def _train_all(
         self, epochs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
     ) -> None:
-        """The whole epochs; the one in which the next attempt took the run up is cut by itself."""
+        """Assign the complete epochs to parts; `_train` cuts the one in which the next attempt resumed."""
         last = _NO_END if self._used is None else self._used.epochs
         best = _NO_END if self._best is None else self._best
         lengths = ends - begins
@@ -206,7 +206,7 @@ class _Cut:
         self._at = until
 
     def _train(self, epoch: int, until: int) -> None:
-        """Time spent on an epoch: kept, or for nothing, or cut where the next attempt took the run up."""
+        """Assign the time of an epoch: used, redone, or cut at the batch where the next attempt resumed."""
         if self._used is not None and epoch == self._used.epochs + 1:
             self._take(self._kind(epoch), min(until, self._at + self._time_of_used_batches(epoch)))
         elif self._used is None or epoch <= self._used.epochs:
@@ -214,7 +214,7 @@ class _Cut:
         self._take("redone", until)
 
     def _tail(self, epoch: int) -> None:
-        """The time after the last whole epoch: `epoch` was begun, or the run was over."""
+        """Assign the time after the last complete epoch: `epoch` had begun, or the run had finished."""
         if self._stopped_itself:
             self._take("saving", self._end)
         handed_back = self._attempt.end is not None and self._attempt.end.outcome == "handed_back"
@@ -243,9 +243,9 @@ class _Cut:
 
 
 def _spans(epochs: EpochRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """When each epoch began and ended. Several that were told in one piece lie before one another.
+    """When each epoch began and ended. Epochs that were reported together are placed one after the other.
 
-    From the last to the first, an epoch ends when it was told, or when the next began if that is sooner.
+    From the last to the first, an epoch ends when it was reported, or when the next began if that is sooner.
     """
     _, told, seconds = epochs.columns()
     lengths = np.rint(seconds * 1e6).astype(np.int64)

@@ -1,6 +1,6 @@
 """`checkpoints/manifest.json`: the complete checkpoints of an attempt, with their metrics.
 
-Only files that it names are served. It is replaced whole after each checkpoint, never before.
+Only files that it names are served. It is replaced as a whole, and only after the checkpoint is saved.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from shared.times import Time
 
 
 class Checkpoint(BaseModel):
-    """One saved model: its file's name and bytes, the epoch (from 1) that it was saved after, and that epoch's logs."""
+    """One saved model: its file's name and size, the epoch (from 1) after which it was saved, and that epoch's logs."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -39,10 +39,10 @@ class Manifest(Document):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest at `path`; an empty one where there is none yet. Raises UnusableDocument."""
+    """The manifest at `path`; an empty one if the file does not exist yet. Raises UnusableDocument."""
     return read_document(path, Manifest) or Manifest()
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Put `manifest` at `path`, whole; the checkpoints that it names are on the disk by then."""
+    """Replace the manifest at `path`; the checkpoints that it names must be on the disk already."""
     replace_file(path, encode(manifest.model_dump(mode="json")))

@@ -6,5 +6,5 @@ Networks = list[IPv4Network | IPv6Network]
 
 
 def parse_networks(text: str) -> Networks:
-    """The networks; an address is a network of one. Raises ValueError for what is none."""
+    """Parse networks; a single address is a network of one. Raises ValueError for other text."""
     return [ip_network(part.strip()) for part in text.split(",") if part.strip()]

@@ -10,7 +10,7 @@ from shared.project import DEFAULT_PROJECT, is_project_name
 
 @dataclass(frozen=True)
 class OpenJob:
-    """One marker of `open/`: a job that has no result yet. Sorts as the queue of its project is served."""
+    """One marker of `open/`: a job that has no result yet. Markers' names sort in the order of a project's queue."""
 
     priority: int
     job_id: str
@@ -23,7 +23,7 @@ class OpenJob:
 
     @classmethod
     def parse(cls, name: str) -> Self | None:
-        """The marker with that name; None for a name that is none."""
+        """The marker with that name; None if it is not the name of a marker."""
         priority, _, rest = name.partition("-")
         job_id, dot, project = rest.partition(".")
         if not (priority.isdecimal() and is_job_id(job_id)) or (dot and not is_project_name(project)):
@@ -32,6 +32,6 @@ class OpenJob:
 
     @property
     def name(self) -> str:
-        # Without a project as in the versions that knew none: they read each other's queue.
+        # The default project is left out, so that versions without projects can share the queue.
         project = "" if self.project == DEFAULT_PROJECT else f".{self.project}"
         return f"{self.priority}-{self.job_id}{project}"

@@ -1,10 +1,10 @@
-"""Why a trial could not win, in words."""
+"""The reason why a trial could not win, in words."""
 
 from shared.job import Outclassed
 
 
 def outclassed_words(found: Outclassed) -> str:
-    """Such as `its chance to beat trial 3 (val_accuracy 0.7812) was 2 %, below the limit of 5 %`."""
+    """The reason, such as `its chance to beat trial 3 (val_accuracy 0.7812) was 2 %, below the limit of 5 %`."""
     if found.chance is not None and found.min_chance is not None:
         best = f"trial {found.best_trial} ({found.monitor} {found.to_beat:.4g})"
         return (

@@ -1,9 +1,9 @@
 """The output of an attempt's training process: bounded files, read by position, without control characters.
 
     output.log              the beginning
-    output-<start>.log      what follows from the byte `<start>` on: the newest two of these files
+    output-<start>.log      the output from byte `<start>` on: the newest two of these files
 
-A process that prints much leaves its beginning and its end; the middle is removed (`worker.ipc.bounded_output`). A
+Of a long output, only the beginning and the end are kept; the middle is removed (`worker.ipc.bounded_output`). A
 position counts every byte that was printed, so it stays the same when the middle is removed.
 """
 
@@ -22,7 +22,7 @@ MOST_SEGMENT_BYTES = 2 * SEGMENT_BYTES
 
 _Decoder = getincrementaldecoder("utf-8")
 _NAME = re.compile(r"output-([0-9]{1,18})\.log")
-# Those of C0 and C1 but tab and line feed; marks that reorder text; separators that some programs take for lines.
+# C0 and C1 without tab and line feed; marks that reorder text; separators that some programs read as line ends.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 _LINE_ENDS = re.compile(r"\r\n?")
 
@@ -43,18 +43,18 @@ class Piece:
 
     @property
     def text(self) -> str:
-        """The bytes as text that no terminal executes."""
+        """The bytes as text without control characters."""
         return printable(self.content)
 
 
 def printable(content: bytes) -> str:
-    r"""UTF-8 as text: line ends are \n; control characters, and what is no UTF-8, are written as escapes (\x1b)."""
+    r"""UTF-8 as text: line ends are \n; control characters and invalid UTF-8 become escapes (\x1b)."""
     text = _LINE_ENDS.sub("\n", content.decode("utf-8", "backslashreplace"))
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def read_output(attempts: Sequence[AttemptFolder], after: Cursor, most_bytes: int) -> Iterator[Piece]:
-    """What the attempts printed after a place, oldest first, in pieces of at most `most_bytes`.
+    """The output of the attempts after a place, oldest first, in pieces of at most `most_bytes`.
 
     A character or a line end that is not complete yet is left for the next call while the attempt may print more.
     Raises UnusableDocument, OSError.
@@ -66,12 +66,12 @@ def read_output(attempts: Sequence[AttemptFolder], after: Cursor, most_bytes: in
 
 
 def last_bytes(attempt: AttemptFolder, most_bytes: int) -> Iterator[Piece]:
-    """The pieces that the last `most_bytes` of one attempt are in."""
+    """The last `most_bytes` of one attempt's output, in pieces."""
     yield from _read_attempt(attempt, max(0, output_bytes(attempt) - most_bytes), most_bytes)
 
 
 def output_bytes(attempt: AttemptFolder) -> int:
-    """The number of bytes that the attempt has printed, with those that are not kept."""
+    """The number of bytes that the attempt has printed, including those that are not kept."""
     return max((segment.end for segment in _segments(attempt)), default=0)
 
 
@@ -88,7 +88,7 @@ class _Segment:
 
 
 def _segments(attempt: AttemptFolder) -> list[_Segment]:
-    """The files with something in them, by their beginning."""
+    """The files that are not empty, in the order of their start."""
     try:
         names = [path.name for path in attempt.path.iterdir()]
     except FileNotFoundError:
@@ -107,7 +107,7 @@ def _segment(path: Path, start: int) -> _Segment:
 
 
 def _read_attempt(attempt: AttemptFolder, place: int, most_bytes: int) -> Iterator[Piece]:
-    # Asked before the files are read: nothing is printed after the end.
+    # Checked before the files are read: nothing is printed after the end.
     is_over = attempt.end_file.exists()
     segments, read_until = _segments(attempt), place
     for segment in segments:
@@ -136,7 +136,7 @@ def _next(segment: _Segment, place: int, most_bytes: int) -> bytes:
 
 
 def _whole(content: bytes) -> bytes:
-    r"""Without an incomplete character and without a `\r` at the end, which may be half a line end."""
+    r"""`content` without an incomplete character and a `\r` at the end, which may be half of a line end."""
     decoder = _Decoder("backslashreplace")
     decoder.decode(content[-4:])
     incomplete, _ = decoder.getstate()
