@@ -1,7 +1,7 @@
 """Read a Parquet file of the volume within limits: anyone who mounts the volume may have written it.
 
-The footer says how many rows and bytes follow; what claims too much, or something else than is expected, is not read.
-A page's own size is 32 bits in the format, so that a file that lies costs a few GiB at most, and two are read at once.
+A file is not read if its footer claims too many rows or bytes, or another number of rows than is expected. The format
+stores the size of a page in 32 bits, so a false footer costs a few GiB at most. At most two files are read at once.
 """
 
 import errno
@@ -13,13 +13,13 @@ from typing import Any
 
 from shared.plain_files import UnusableDocument, document_name, open_plain
 
-# A dataset has at most 50 million cells in two columns or more where nothing else is set.
+# By default, a dataset has at most 50 million cells in at least two columns.
 MOST_ROWS = 100_000_000
 MOST_COLUMN_BYTES = 4 * 1024**3
 _MOST_TEXT_BYTES = 64 * 1024**2
 _MOST_ITEMS = 4_000_000
 
-# What reading a file of another kind than expected raises, beside pyarrow's own errors.
+# Raised while an unexpected file is read, in addition to pyarrow's own errors.
 _OF_DAMAGE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError)
 
 _places = threading.BoundedSemaphore(2)
@@ -29,14 +29,15 @@ _places = threading.BoundedSemaphore(2)
 def open_parquet(
     path: Path, *, rows: int | None = None, most_rows: int = MOST_ROWS, dictionary: Sequence[str] = ()
 ) -> Iterator[Any]:
-    """The file as a `pyarrow.parquet.ParquetFile`.
+    """Open the file as a `pyarrow.parquet.ParquetFile`.
 
-    Texts of the columns `dictionary` stay a dictionary: a file of a few bytes can say a long one for a million rows.
+    Text columns in `dictionary` stay dictionaries: a file of a few bytes can hold a long text for a million rows.
 
-    Raises UnusableDocument for what is no Parquet file, has not `rows` rows or more than `most_rows`, has a column that
-    claims more than MOST_COLUMN_BYTES in a row group, or cannot be read inside; OSError where the volume fails.
+    Raises UnusableDocument if the file is not a Parquet file, does not have `rows` rows, has more than `most_rows`, has
+    a column that claims more than MOST_COLUMN_BYTES in a row group, or cannot be read. Raises OSError if the volume
+    fails.
     """
-    # Here and not above: a process that reads none does without it.
+    # Imported here, so that a process that reads no Parquet file does not load pyarrow.
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
@@ -54,7 +55,7 @@ def open_parquet(
         except (ArrowException, *_OF_DAMAGE) as error:
             raise _unusable(name, error) from error
         except OSError as error:
-            # What pyarrow says of a damaged file is an OSError without a number; of a disk it has one.
+            # For a damaged file, pyarrow raises an OSError without a number; an error of the disk has one.
             if error.errno not in {None, errno.EINVAL}:
                 raise
             raise _unusable(name, error) from error
@@ -65,7 +66,7 @@ def _check(metadata: Any, name: str, rows: int | None, most_rows: int) -> None:
         expected = f"at most {most_rows}" if rows is None else str(rows)
         raise UnusableDocument(f"{name} has {metadata.num_rows} rows, expected {expected}")
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        # Of a wide file the sum says enough.
+        # The sum is checked first, which is enough for most wide files.
         if group.total_byte_size > MOST_COLUMN_BYTES and any(
             group.column(number).total_uncompressed_size > MOST_COLUMN_BYTES for number in range(group.num_columns)
         ):

@@ -1,9 +1,9 @@
-"""Open an untrusted file of the volume:
+"""Open an untrusted file of the volume: only a regular file of limited size, and not a link.
 
-only a regular file, of limited size, not a link. Anyone who mounts the volume can write to it, so a file may be a link
-to another machine's secrets, a FIFO that is never answered, a device, or longer than the memory. `guard` names a
-volume; below it no link is followed, in no part of the path. The links above it are those of the machine's owner. Not
-`openat2`, which says the same in one call: Python has no wrapper for it, and some sandboxes have no such call.
+Anyone who mounts the volume can write to it. So a file may be a link to another machine's secrets, a FIFO that nobody
+writes to, a device, or larger than the memory. `guard` names a volume; below it, no part of a path may be a link. The
+links above it are those of the machine's owner. `openat2` does the same in one call, but Python has no wrapper for it,
+and some sandboxes do not have it.
 """
 
 import errno
@@ -18,35 +18,35 @@ from typing import Literal
 from shared.mirror.attached import mirror_of
 from shared.problems import FitstopError
 
-# Above what any document of ours has: a manifest of ten thousand checkpoints takes 4 MB.
+# More than any document of Fitstop has: a manifest of ten thousand checkpoints takes 4 MB.
 MOST_DOCUMENT_BYTES = 16 * 1024**2
-# Above a training log of a million epochs.
+# More than a training log of a million epochs has.
 MOST_FILE_BYTES = 256 * 1024**2
 
 _PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-# Linux alone has O_PATH, which needs no right to list the folder.
+# Only Linux has O_PATH, which needs no permission to list the folder.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-# A link in the place of the file or of a folder above it; a socket.
+# The file or a folder above it is a link, or the file is a socket.
 _NOT_PLAIN = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
 
 _guarded: set[str] = set()
 
 
 class UnusableDocument(FitstopError, ValueError):
-    """A file on the volume that this version cannot use: its message names the file and what is wrong with it."""
+    """A file on the volume that this version cannot use. The message names the file and the problem."""
 
     code: Literal["damaged_record", "newer_format"] = "damaged_record"
 
 
 def guard(root: Path) -> None:
-    """Follow no link below `root` from now on, in this process."""
+    """Make this process follow no link below `root`."""
     _guarded.add(os.fspath(root))
 
 
 def open_plain(path: Path | str) -> BufferedReader:
-    """The file at `path`, to read. Never waits for another process.
+    """Open the file at `path` to read it. Never waits for another process.
 
-    Raises UnusableDocument for what is no regular file or is reached by a link, FileNotFoundError, OSError.
+    Raises UnusableDocument if it is not a regular file or is reached through a link, FileNotFoundError, OSError.
     """
     name = os.fspath(path)
     try:
@@ -59,7 +59,7 @@ def open_plain(path: Path | str) -> BufferedReader:
 
 
 def open_plain_to_write(path: Path | str) -> FileIO:
-    """The file at `path`, which exists, to read and to write without a buffer. Raises as `open_plain`."""
+    """Open the existing file at `path` to read and write it without a buffer. Raises as `open_plain`."""
     return FileIO(_open_regular(os.fspath(path), os.O_RDWR), "r+")
 
 
@@ -79,7 +79,7 @@ def _open_regular(name: str, mode: int) -> int:
 
 @contextmanager
 def open_folder(path: Path | str) -> Iterator[int]:
-    """A descriptor of the folder at `path`, to look into. Raises as `open_plain`."""
+    """Open a descriptor of the folder at `path` to read it. Raises as `open_plain`."""
     name = os.fspath(path)
     try:
         descriptor = _open(name, os.O_RDONLY | os.O_DIRECTORY)
@@ -95,7 +95,7 @@ def open_folder(path: Path | str) -> Iterator[int]:
 
 
 def read_plain(path: Path | str, most_bytes: int = MOST_DOCUMENT_BYTES) -> bytes | None:
-    """What the file holds; None where there is none. Raises UnusableDocument, also for more than `most_bytes`."""
+    """The content of the file; None if it does not exist. Raises UnusableDocument, also above `most_bytes`."""
     try:
         file = open_plain(path)
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def read_plain(path: Path | str, most_bytes: int = MOST_DOCUMENT_BYTES) -> bytes
 
 
 def document_name(path: Path | str) -> str:
-    """What a file of the volume is called for people: from its job's folder on, else its own name."""
+    """The name of a file of the volume for people: its path from `attempts` on, else its own name."""
     parts = os.fspath(path).split("/")
     return "/".join(parts[parts.index("attempts") :]) if "attempts" in parts else parts[-1]
 
@@ -136,7 +136,7 @@ def _open(name: str, mode: int) -> int:
 
 
 def _guard_of(name: str) -> str | None:
-    """The guarded folder that `name` lies below."""
+    """The guarded folder that contains `name`, or None."""
     end = name.rfind("/")
     while end > 0:
         if name[:end] in _guarded:

@@ -1,7 +1,7 @@
 """`python -m shared.preflight KEY_FILE`: checks whether the local stack can start.
 
 Checks the settings and the volume's filesystem or bucket, and prints the stack's API key of scope admin:
-FITSTOP_ADMIN_KEY where it is set, else the key in KEY_FILE, which is created at the first start.
+FITSTOP_ADMIN_KEY if it is set, else the key in KEY_FILE, which the first start creates.
 """
 
 import os
@@ -20,9 +20,9 @@ class NoKey(Exception):
 
 
 def main(key_file: Path) -> int:
-    """Print the key. Exit status 1 with the reason on stderr for what can't be used.
+    """Print the key and return exit status 0, or 1 with the reason on stderr if something can't be used.
 
-    75 (EX_TEMPFAIL) for a bucket that does not answer now.
+    Returns 75 (EX_TEMPFAIL) if the bucket does not answer now.
     """
     try:
         settings = read_settings()
@@ -43,14 +43,14 @@ def main(key_file: Path) -> int:
 
 
 def check_volume(volume: Path) -> None:
-    """Make the volume's folder. Raises OSError where it can't be made, has no hard links, or is an unfinished copy."""
+    """Create the volume's folder. Raises OSError if that fails, or it has no hard links or is an unfinished copy."""
     volume.mkdir(parents=True, exist_ok=True)
     check_copied(volume)
     check_links(volume)
 
 
 def stack_key(path: Path) -> str:
-    """The key in the file, which is created for this user alone. Raises NoKey for a file without a key."""
+    """Return the key in the file. A new file is readable only by this user. Raises NoKey if the file holds no key."""
     try:
         if not path.exists():
             _create(path)

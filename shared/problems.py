@@ -1,11 +1,11 @@
 """Problems of input from outside.
 
     FitstopError            everything that Fitstop itself raises
-    ├── Refused             what came cannot be taken; carries every problem at once
-    ├── NotFound            there is nothing with that name
-    └── Conflict            it is there, and its state forbids this
+    ├── Refused             the input is refused; lists every problem
+    ├── NotFound            nothing has that name
+    └── Conflict            it exists, but its state forbids the request
 
-A problem names the place by a JSON pointer (RFC 6901, in the fragment form of RFC 9457), what came, what was
+A problem states the place as a JSON pointer (RFC 6901, in the fragment form of RFC 9457), what was received, what was
 expected, and how to fix it.
 """
 
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from heapq import nsmallest
 
-# How many problems one answer lists.
+# Maximum number of problems in one answer.
 MOST_PROBLEMS = 50
-# Comparing texts takes time; nobody is helped by a suggestion for a longer one, or among more of them.
+# Comparing texts takes time, and a suggestion for a longer text, or from more candidates, helps nobody.
 _MOST_CHARACTERS = 64
 _MOST_CANDIDATES = 200
 
@@ -31,7 +31,7 @@ class Problem:
 
 
 class FitstopError(Exception):
-    """The root of Fitstop's own errors; `code` is a word that a program can rely on."""
+    """The root of Fitstop's own errors. `code` is a stable identifier for programs."""
 
     code = "error"
 
@@ -53,7 +53,7 @@ class NotFound(FitstopError):
 
 
 class Conflict(FitstopError):
-    """It is there, and its state forbids what was asked."""
+    """It exists, but its state forbids the request."""
 
     code = "conflict"
 
@@ -64,9 +64,9 @@ def pointer(*parts: str | int) -> str:
 
 
 def at_most_shown(problems: Sequence[Problem], more: int = 0) -> list[Problem]:
-    """The problems; of more than MOST_PROBLEMS the first ones, and one that counts the others.
+    """The first MOST_PROBLEMS problems; if there are more, a last one gives the number of the others.
 
-    `more` of them were counted alone.
+    `more` is the number of problems that were counted but are not in `problems`.
     """
     hidden = len(problems) + more - MOST_PROBLEMS
     if hidden <= 0:
@@ -75,7 +75,7 @@ def at_most_shown(problems: Sequence[Problem], more: int = 0) -> list[Problem]:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """` Did you mean "epochs"?` where one of `known` is near, else an empty text."""
+    """` Did you mean "epochs"?` if one of `known` is similar, else an empty text."""
     close = close_names(name, known)
     return did_you_mean(close[0]) if close else ""
 
@@ -85,7 +85,7 @@ def did_you_mean(name: str) -> str:
 
 
 def close_names(name: str, known: Sequence[str], most: int = 1) -> list[str]:
-    """Those of `known` that are like `name`, the closest first. Its cost is bounded, whatever came."""
+    """At most `most` of `known` that are similar to `name`, the closest first. The cost is bounded for any input."""
     if len(name) > _MOST_CHARACTERS:
         return []
     folded = name.casefold()
@@ -97,11 +97,11 @@ def close_names(name: str, known: Sequence[str], most: int = 1) -> list[str]:
 
 
 def cut(text: str, most: int = _MOST_CHARACTERS) -> str:
-    """`text` for a person, at most `most` characters of it."""
+    """`text` for a person, cut to `most` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def list_names(names: Sequence[str], most: int = 40) -> str:
-    """`names` in a row for a person, cut where the row grows too long."""
+    """`names` in one line for a person: at most `most` of them, each cut if it is long."""
     shown = ", ".join(cut(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -1,8 +1,7 @@
 """Programs: `programs/<id>/versions/<version>/` with `program.zip` and `program.json`, written once.
 
 `programs/<id>/latest.json` names the version that was uploaded last. A version is the hash of its files' paths and
-contents, so the same files are the same version, whatever archive they came in. The service writes
-`program.zip` itself.
+contents, so the same files are the same version in any archive. The service itself writes `program.zip`.
 """
 
 import errno
@@ -33,7 +32,7 @@ PROGRAMS = "programs"
 DOCUMENT = "program.json"
 ARCHIVE = "program.zip"
 REQUIREMENTS = "requirements.txt"
-# The names that an entry is looked for under where a program has several files at its top.
+# Names of the default entry if a program has several scripts at its top.
 USUAL_ENTRIES = ("main.py", "train.py")
 
 _LATEST = "latest.json"
@@ -60,15 +59,15 @@ class ProgramFile(Strict):
 
 
 class _ProgramDocument(Document):
-    # Without the name that the first versions of other documents had for it: here a version is a program's.
+    # Without the alias `version` of other documents, which is the version of the program here.
     format: int = Field(default=FORMAT, ge=1)
 
 
 class ProgramInfo(_ProgramDocument):
-    """One version of a program. `files` are sorted by path, `bytes` is their sum.
+    """One version of a program. `files` are sorted by path, `bytes` is the sum of their sizes.
 
-    `project` is that of the key that uploaded the program first. `broken` names the `.py` files that do not compile,
-    with the reason and the line. `warnings` are for a person.
+    `project` is that of the key that first uploaded the program. `broken` maps each `.py` file that does not compile to
+    the reason and the line. `warnings` are for a person.
     """
 
     id: ProgramId
@@ -87,7 +86,7 @@ class ProgramInfo(_ProgramDocument):
 
     @property
     def uploaded_at(self) -> int:
-        """The time of the upload in nanoseconds since 1970: that of the files once they are unpacked."""
+        """The time of the upload in nanoseconds since 1970; unpacked files have it as their modification time."""
         return microseconds(self.created_at) * 1000
 
     @property
@@ -97,12 +96,12 @@ class ProgramInfo(_ProgramDocument):
 
     @property
     def default_entry(self) -> str | None:
-        """The file that a job runs which names none; None where it must name one."""
+        """The file that runs if a job names none; None if a job must name one."""
         return default_entry(self.paths)
 
 
 class LatestVersion(_ProgramDocument):
-    """`programs/<id>/latest.json`: whose program it is, and its version that was uploaded last."""
+    """`programs/<id>/latest.json`: the project that owns the program, and its latest uploaded version."""
 
     id: ProgramId
     project: ProjectName = DEFAULT_PROJECT
@@ -112,7 +111,7 @@ class LatestVersion(_ProgramDocument):
 
 
 class ProgramStore:
-    """All programs of a volume. Makes their folder with the first upload."""
+    """All programs of a volume. The first upload creates their folder."""
 
     def __init__(self, root: Path) -> None:
         self._volume = root
@@ -124,27 +123,27 @@ class ProgramStore:
         return sorted(entry.name for entry in found if is_program_id(entry.name))
 
     def place(self, program_id: str) -> Path:
-        """The folder of a program. Raises ValueError for a text that is no id."""
+        """The folder of a program. Raises ValueError if the id is not valid."""
         if not is_program_id(program_id):
             raise ValueError(f"not a program's id: {program_id!r}")
         return self.folder / program_id
 
     def version_folder(self, program_id: str, version: str) -> Path:
-        """The folder of a version. Raises ValueError for texts that are no id or no version."""
+        """The folder of a version. Raises ValueError if the id or the version is not valid."""
         if not is_program_version(version):
             raise ValueError(f"not a program's version: {version!r}")
         return self.place(program_id) / "versions" / version
 
     def latest_file(self, program_id: str) -> Path:
-        """The document that names the latest version. Raises ValueError for a text that is no id."""
+        """The path of the document that names the latest version. Raises ValueError if the id is not valid."""
         return self.place(program_id) / _LATEST
 
     def latest(self, program_id: str) -> LatestVersion | None:
-        """Whose program it is and its latest version; None where there is none. Raises UnusableDocument."""
+        """The project and the latest version of a program; None if it does not exist. Raises UnusableDocument."""
         return read_document(self.latest_file(program_id), LatestVersion) if is_program_id(program_id) else None
 
     def find(self, program_id: str, version: str | None = None) -> ProgramInfo | None:
-        """A version of a program, by default the latest; None where there is none, whatever the texts hold.
+        """A version of a program, by default the latest; None if it does not exist or a text is not valid.
 
         Raises UnusableDocument.
         """
@@ -157,25 +156,26 @@ class ProgramStore:
         return read_document(self.version_folder(program_id, wanted) / DOCUMENT, ProgramInfo)
 
     def versions(self, program_id: str) -> list[str]:
-        """The versions of a program, the one that was uploaded first last."""
+        """The versions of a program, the newest upload first."""
         folder = self.place(program_id) / "versions"
         known = (
             [entry.name for entry in os.scandir(folder) if is_program_version(entry.name)] if folder.is_dir() else []
         )
-        # Of the document, which is written once: a folder has a new time in a copy of the volume, and none in a bucket.
+        # Times of the document, which is written once: a folder gets a new time in a copy of the volume, and has none
+        # in a bucket.
         stamps = {name: file_stamp(folder / name / DOCUMENT) for name in known}
         written = {name: stamp[-1] for name, stamp in stamps.items() if stamp is not None}
         return sorted(written, key=lambda name: written[name], reverse=True)
 
     def make_folder(self) -> Path:
-        """The folder of all programs, on the disk."""
+        """Create the folder of all programs durably, and return it."""
         make_folder(self.folder, within=self._volume)
         return self.folder
 
     def create(self, prepared: Path, latest: LatestVersion) -> bool:
-        """Make a prepared version a new program, whole or not at all; False where its id is taken.
+        """Make a prepared version a new program atomically; False if its id is taken.
 
-        `prepared` is on the volume and its files are fsynced. It is gone afterwards, unless the answer is False.
+        `prepared` is on the volume and its files are fsynced. It is moved, unless the result is False.
         """
         program = prepared.with_name(f"{prepared.name}.new")
         versions = program / "versions"
@@ -202,9 +202,9 @@ class ProgramStore:
         return True
 
     def add_version(self, prepared: Path, program_id: str, version: str) -> bool:
-        """Make a prepared folder a version of a program that exists; False where it has this version already.
+        """Make a prepared folder a version of an existing program; False if the program has this version already.
 
-        Raises FileNotFoundError where the program is gone.
+        Raises FileNotFoundError if the program was removed.
         """
         place = self.version_folder(program_id, version)
         sync_folder(prepared)
@@ -220,7 +220,7 @@ class ProgramStore:
         return True
 
     def set_latest(self, latest: LatestVersion) -> None:
-        """Make a version of a program that exists the latest one. Of two callers at one moment the last one wins."""
+        """Make an existing version of a program the latest one. Among concurrent callers, the last one wins."""
         replace_file(self.latest_file(latest.id), encode(latest.model_dump(mode="json")))
 
 
@@ -230,7 +230,7 @@ def program_folder_of(job: JobFolder, program_id: str, version: str) -> Path:
 
 
 def default_entry(paths: Iterable[str]) -> str | None:
-    """Of a program's files the one that runs where none is named; None where that is open.
+    """The file of a program that runs if a job names none; None if there is no such file.
 
     It is the only `.py` file at the top, else `main.py`, else `train.py`.
     """
@@ -250,7 +250,7 @@ def hash_program(sums: Iterable[tuple[str, str]]) -> str:
 
 
 def write_archive(path: Path, files: Iterable[tuple[str, IO[bytes]]]) -> None:
-    """Write a new `program.zip` of the files in the order given: regular files alone, times and modes fixed."""
+    """Write a new `program.zip` of the files in the given order, all as regular files with a fixed time and mode."""
     with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files:
             with archive.open(_zip_entry(name), "w") as packed:
@@ -258,11 +258,11 @@ def write_archive(path: Path, files: Iterable[tuple[str, IO[bytes]]]) -> None:
 
 
 def unpack(version_folder: Path, into: Path) -> None:
-    """Write the files of a version beneath `into`, which is made where it is missing.
+    """Write the files of a version below `into`, which is created if it is missing.
 
-    Their time is that of the version's upload. A file that is there is replaced. Nothing is written through a link.
-    Raises UnusableDocument where the version is missing, damaged, or not the one that its folder is named by; files
-    written by then stay.
+    Their time is that of the version's upload. Existing files are replaced. Nothing is written through a link. Raises
+    UnusableDocument if the version is missing, damaged, or not the one in its folder's name; files written by then
+    stay.
     """
     info = read_document(version_folder / DOCUMENT, ProgramInfo)
     if info is None:
@@ -290,7 +290,7 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _copy(content: IO[bytes], target: int, file: ProgramFile) -> str:
-    """Write the content of one file; its SHA-256."""
+    """Write the content of one file, and return its SHA-256."""
     digest, left = hashlib.sha256(), file.bytes
     while piece := content.read(_PIECE_BYTES):
         left -= len(piece)
@@ -304,7 +304,7 @@ def _copy(content: IO[bytes], target: int, file: ProgramFile) -> str:
 
 @contextmanager
 def _new_file(top: int, path: str) -> Iterator[int]:
-    """A new file at a path below the open folder `top`; its folders are made, and none of them is a link."""
+    """Open a new file at a path below the open folder `top`. Its folders are created, and none of them is a link."""
     first, slash, rest = path.partition("/")
     if slash:
         with suppress(FileExistsError):

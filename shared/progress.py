@@ -1,4 +1,4 @@
-"""What an epoch's event says of the run: the `data` of an event of type "epoch". Epochs count from 1."""
+"""The state of a run after an epoch: the `data` of an event of type "epoch". Epochs count from 1."""
 
 from typing import Annotated, Any, Self
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Fits into eight bytes.
 Count = Annotated[int, Field(ge=0, le=2**53)]
-# In microseconds, too.
+# As microseconds, too.
 Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 
 
@@ -25,8 +25,8 @@ class Best(_Frozen):
 class LastImprovement(_Frozen):
     """Last epoch that early stopping counts as an improvement: a value better by more than `min_delta`.
 
-    With a min delta, the best model can be from a later epoch. `min_delta` is null where an older version did not
-    record it.
+    With a min delta, the best model can be from a later epoch. `min_delta` is null if an older version recorded the
+    event without it.
     """
 
     epoch: Count
@@ -35,7 +35,7 @@ class LastImprovement(_Frozen):
 
 
 def take_old_names(data: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Take `best_epoch` and `best_value`, by which older versions stored a last improvement, out of a document.
+    """Take `best_epoch` and `best_value`, the names of a last improvement in older versions, out of a document.
 
     Returns the rest of the document and the fields of the last improvement, None if the document has none.
     """
@@ -51,7 +51,7 @@ def take_old_names(data: Any) -> tuple[Any, dict[str, Any] | None]:
 class Patience(_Frozen):
     """State of early stopping: it stops at `stops_at_epoch` unless `monitor` improves by more than the min delta.
 
-    `stops_at_epoch` is never above the maximum epochs; `last_improvement` is null until a value was finite.
+    `stops_at_epoch` is never above the max epochs; `last_improvement` is null until a value is finite.
     """
 
     monitor: str
@@ -67,7 +67,7 @@ class Patience(_Frozen):
         return rest if rest is data else {"last_improvement": old, **rest}
 
     def event_data(self) -> dict[str, Any]:
-        """As JSON values for an event, also with the names that versions before `last_improvement` require."""
+        """JSON values for an event, also under the names that versions before `last_improvement` require."""
         last = self.last_improvement
         old = {"best_epoch": last.epoch if last else None, "best_value": last.value if last else None}
         return {**self.model_dump(mode="json"), **old}
@@ -81,9 +81,9 @@ class PlateauWait(_Frozen):
 
 
 class EpochProgress(_Frozen):
-    """One epoch: its metrics (None where a value was not finite) and the state of the callbacks after it.
+    """One epoch: its metrics (None if a value was not finite) and the state of the callbacks after it.
 
-    `learning_rate` is the one that the epoch was trained with, `seconds` its length, validation included.
+    `learning_rate` is the learning rate of the epoch, `seconds` its duration, including validation.
     """
 
     epoch: Count
@@ -97,7 +97,7 @@ class EpochProgress(_Frozen):
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
-        """What the data of an event says, whatever more a newer version tells in it. Raises ValidationError."""
+        """Parse the data of an event; fields of newer versions are ignored. Raises ValidationError."""
         return cls.model_validate(data, extra="ignore")
 
     def event_data(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Projects: who a job or a dataset belongs to. Every API key names one, and several keys may share it.
+"""Projects, which own jobs and datasets. Every API key names one, and several keys may share it.
 
-A record without a project is from a version that knew none, and belongs to `default`.
+A record without a project is from a version without projects, and belongs to `default`.
 """
 
 import re
@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import from_json
 
 DEFAULT_PROJECT = "default"
-# Part of a marker's name, where a dot comes before it.
+# Part of a marker's name, after a dot.
 PROJECT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-# In the weights and the quotas: every project that is not named there.
+# In the weights and the quotas: every project that they do not name.
 OTHER_PROJECTS = "*"
 MOST_WEIGHT = 100
 
@@ -25,7 +25,7 @@ ProjectName = Annotated[str, StringConstraints(pattern=PROJECT_PATTERN)]
 
 
 class ProjectQuota(BaseModel):
-    """What one project may use; None: no limit. A month is one in UTC, the cost is in `FITSTOP_CURRENCY`."""
+    """Limits of one project; None: no limit. A month is in UTC, the cost is in `FITSTOP_CURRENCY`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -36,7 +36,7 @@ class ProjectQuota(BaseModel):
 
 
 def _parse(value: Any) -> Any:
-    """An environment variable is text; an empty one, which compose files pass on, is none."""
+    """Parse the text of an environment variable. An empty one, which compose files pass on, counts as unset."""
     return from_json(value or "{}") if isinstance(value, str) else value
 
 
@@ -64,5 +64,5 @@ def weight_of(weights: Mapping[str, int], project: str) -> int:
 
 
 def quota_of(quotas: Mapping[str, ProjectQuota], project: str) -> ProjectQuota:
-    """The quota of a project: its own, else that of all other projects, else none."""
+    """The quota of a project: its own, else that of all other projects, else one without limits."""
     return quotas.get(project) or quotas.get(OTHER_PROJECTS) or ProjectQuota()

@@ -1,8 +1,8 @@
 """Notifications of workers, "there is work", sent through Celery on Redis. The queue carries nothing else.
 
-Losing a message, doubling it, or wiping Redis is harmless: the order of the queue and the state of every job are on the
-volume, and workers look there by themselves every few seconds. The job's id in a notification is only a hint. So a
-service may have no Redis at all: then each worker notifies only itself.
+A message may be lost or doubled and Redis may be wiped without harm: the order of the queue and the state of every job
+are on the volume, which workers check by themselves every few seconds. The job's id in a notification is only a hint.
+So a service may have no Redis at all: then each worker notifies only itself.
 """
 
 import logging
@@ -18,21 +18,22 @@ from redis.exceptions import RedisError, ResponseError
 from shared.settings import Settings
 
 QUEUE = "fitstop"
-# The first versions gave the task its name, and workers of different versions share a queue.
+# The name from the first versions, kept because workers of different versions share a queue.
 TASK = "fitstop.ring"
-# More rarely help: a worker that has run a job looks at the volume by itself, and a patrol notifies of the others.
+# More notifications rarely help: after a job, a worker checks the volume by itself, and a patrol notifies of the rest.
 MOST_PENDING = 50
 
 log = logging.getLogger(__name__)
 
 
 def make_celery(settings: Settings, answer_seconds: float = 3) -> Celery:
-    """The Celery application of the API and of the worker; Redis has `answer_seconds` for each answer.
+    """The Celery application of the API and of the worker. Redis has `answer_seconds` for each answer.
 
-    Not for a service without Redis: raises ValueError.
+    Raises ValueError if the service has no Redis.
 
-    Early acknowledgement and no result backend: with late ones Redis hands a job that outlasts the visibility timeout
-    to a second worker while the first still runs it (celery#5935), and an unknown id looks pending for ever.
+    Tasks are acknowledged early: with late acknowledgement, Redis hands a job that outlasts the visibility timeout to a
+    second worker while the first still runs it (celery#5935). There is no result backend, in which an unknown id looks
+    pending for ever.
     """
     if settings.redis_address is None:
         raise ValueError("there is no Redis")
@@ -63,17 +64,17 @@ def make_celery(settings: Settings, answer_seconds: float = 3) -> Celery:
 
 
 def _transport_options(answer_seconds: float) -> dict[str, Any]:
-    """A socket's time-out must be longer than the worker's own blocking pop of one second."""
+    """Connection options. The timeout must be longer than the worker's own blocking pop of one second."""
     return {
-        # What a worker has received is never sent again: a notification may be lost. So Redis holds no keys for it, and
-        # its user needs no script.
+        # A received notification is never sent again, since notifications may be lost. So Redis keeps no keys for it,
+        # and its user needs no permission for scripts.
         "ack_emulation": False,
         "health_check_interval": 5,
         "socket_timeout": answer_seconds,
         "socket_connect_timeout": 0.5,
         "socket_keepalive": True,
-        # A message that Redis does not take at once is given up: kombu's own waits of 2 s and more would keep a client
-        # waiting, and the workers' patrol sends it again.
+        # A message that Redis does not accept at once is dropped: kombu's own delays of 2 s and more would keep a
+        # client waiting, and the workers' patrol sends it again.
         "max_retries": 1,
         "interval_start": 0,
         "interval_step": 0,
@@ -81,9 +82,9 @@ def _transport_options(answer_seconds: float) -> dict[str, Any]:
 
 
 def remove_wrong_types(client: Any) -> None:
-    """Remove each key that kombu uses for our queue and that has another type: it would end workers, and stop sending.
+    """Remove keys of the queue that have another type than kombu expects: they would end workers and stop sending.
 
-    Only somebody who has Redis's password can have made one.
+    Only somebody with the password of Redis can have created one.
     """
     lists = [QUEUE, *(f"{QUEUE}{Channel.sep}{priority}" for priority in Channel.priority_steps)]
     sets = [Channel.keyprefix_queue % QUEUE, Channel.keyprefix_binding_permanent % QUEUE]
@@ -95,13 +96,13 @@ def remove_wrong_types(client: Any) -> None:
 
 
 class JobQueue(Protocol):
-    """What notifies workers. Never raises, since workers look at the volume by themselves."""
+    """Notifies workers. Never raises, since workers check the volume by themselves."""
 
     def notify(self, *job_ids: str) -> bool:
-        """Say that there is work. False where the notifications were lost."""
+        """Notify workers that there is work. False if the notifications were lost."""
 
     def count_pending(self) -> int | None:
-        """Number of notifications that no worker has received yet; None while nobody knows."""
+        """Number of notifications that no worker has received yet; None if unknown."""
 
 
 class RedisQueue:
@@ -111,9 +112,9 @@ class RedisQueue:
         self._app = app
 
     def notify(self, *job_ids: str) -> bool:
-        """Say that there is work. Answers within seconds: False where Redis did not take what was sent.
+        """Notify workers that there is work, within seconds. False if Redis did not accept the notifications.
 
-        Above MOST_PENDING that wait nothing is sent: a message costs more than the rest of a post.
+        Sends none while MOST_PENDING are pending: a message costs more than the rest of a POST request.
         """
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
@@ -133,7 +134,7 @@ class RedisQueue:
             remove_wrong_types(producer.channel.client)
 
     def count_pending(self) -> int | None:
-        """Number of notifications that no worker has received yet; None while Redis is away."""
+        """Number of notifications that no worker has received yet; None while Redis is unavailable."""
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
                 return int(producer.channel.client.llen(QUEUE))
@@ -142,9 +143,9 @@ class RedisQueue:
 
 
 class OwnQueue:
-    """Notifies the slots of this process alone, where there is no Redis; without slots, as in an API, nobody.
+    """Notifies only the slots of this process, without Redis. A process without slots, as an API, notifies nobody.
 
-    What is more than one for each slot is dropped: a slot that receives a notification runs all jobs that wait.
+    Drops notifications above one for each slot: a slot that receives a notification runs all jobs that wait.
     """
 
     def __init__(self, slots: int) -> None:
@@ -160,10 +161,10 @@ class OwnQueue:
         return self._pending.qsize()
 
     def receive(self) -> str | None:
-        """Wait for a notification and give its job's id; None when the slot is to end."""
+        """Wait for a notification and return its job's id; None when the slot must end."""
         return self._pending.get()
 
     def end(self) -> None:
-        """Let every slot end after its job. Safe in a signal handler."""
+        """End every slot after its job. Safe in a signal handler."""
         for _ in range(self._slots):
             self._pending.put(None)

@@ -1,7 +1,7 @@
-"""What if: where a recorded curve would have stopped under other settings of early stopping.
+"""Where a recorded curve would have stopped with other settings of early stopping.
 
-The rule is Keras's EarlyStopping with Fitstop's one change: a NaN never improves. Up to the last epoch that was trained
-the answer is exact, since stopping changes nothing of the epochs before it; after that nothing is known.
+The rule is that of Keras's EarlyStopping with one change: a NaN is never an improvement. Up to the last trained epoch
+the answer is exact, since a stop changes nothing in the epochs before it. After that epoch nothing is known.
 """
 
 import math
@@ -24,11 +24,10 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Replay:
-    """A curve under one monitor, mode, min_delta and start_from_epoch, for every patience at once.
+    """The replay of a curve with one monitor, mode, min_delta and start_from_epoch, for every patience at once.
 
-    `stops[p]` is where patience p + 1 stops; a patience beyond them does not stop within the curve.
-    `last_improvement` and `wait` are those after its last epoch. The waiting never depends on the patience, so one pass
-    answers for all.
+    `stops[p]` is the stop with patience p + 1; a greater patience does not stop within the curve. `last_improvement`
+    and `wait` are those after the last epoch. The wait does not depend on the patience, so one pass is enough for all.
     """
 
     stops: tuple[Stopped, ...]
@@ -36,12 +35,12 @@ class Replay:
     wait: int
 
     def stop(self, patience: int) -> Stopped | None:
-        """Where so much patience stops; None where it is not used up within the curve."""
+        """The stop with this patience; None if the curve ends before it."""
         return self.stops[patience - 1] if patience <= len(self.stops) else None
 
 
 def replay(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Replay:
-    """Drive the rule over one value for each epoch; None is a value that was not finite."""
+    """Apply the rule to one value for each epoch; None is a value that was not finite."""
     last, wait, stops = None, 0, list[Stopped]()
     for index, (last, wait) in enumerate(apply_rule(values, spec)):
         if index > 0:
@@ -52,7 +51,7 @@ def replay(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Replay:
 def apply_rule(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Iterator[tuple[LastImprovement | None, int]]:
     """The last improvement and the wait after each epoch.
 
-    As in Keras, differences are of 64 bits and comparisons of 32.
+    As in Keras, differences are computed in 64 bits and compared in 32.
     """
     known = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
     sign = 1.0 if spec.mode == "max" else -1.0
@@ -75,7 +74,7 @@ def apply_rule(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Itera
 def patience_after(
     epoch: int, epochs: int, spec: EarlyStoppingSpec, last: LastImprovement | None, wait: int
 ) -> Patience:
-    """How far early stopping is after `epoch` (from 1) of `epochs`."""
+    """The state of early stopping after `epoch` (from 1) of `epochs`."""
     started = epoch > spec.start_from_epoch
     stops_at = epoch + max(spec.patience - wait, 0) if started else spec.start_from_epoch + 1 + spec.patience
     return Patience(
@@ -88,14 +87,14 @@ def patience_after(
 
 
 def monitored_values(rows: Sequence[dict[str, float | None]], monitor: str) -> list[float | None]:
-    """One metric of every epoch, None where it was not finite. Raises KeyError where the run did not have it."""
+    """One metric of every epoch, None if it was not finite. Raises KeyError if the run did not have it."""
     if any(monitor not in row for row in rows):
         raise KeyError(monitor)
     return [row[monitor] for row in rows]
 
 
 def best_value(values: Sequence[float | None], mode: str) -> float | None:
-    """The best of the values, as models are saved: here every improvement counts, whatever the min delta."""
+    """The best value as for saved models: every improvement counts, without a min delta. None if none is finite."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     if not finite:
         return None
@@ -104,10 +103,10 @@ def best_value(values: Sequence[float | None], mode: str) -> float | None:
 
 @dataclass(frozen=True)
 class Curve:
-    """A past job as the table of patiences sees it: a value and seconds for each epoch, and what an hour costs.
+    """A past job in the table of patiences: a value and device-seconds for each epoch, and the price of a device-hour.
 
-    `spec` is the early stopping that it ran under (only its monitor, mode, min_delta and start_from_epoch count here);
-    `is_complete` says that it ran all the epochs it was allowed, so that nothing could have come after the last.
+    `spec` is its early stopping, of which only monitor, mode, min_delta and start_from_epoch count here. `is_complete`:
+    it ran all its max epochs, so that no epoch could have followed.
     """
 
     values: Sequence[float | None]
@@ -122,8 +121,9 @@ class Curve:
 class PatienceRow:
     """One patience over many jobs.
 
-    `jobs` are those whose answer is known, `unknown` those that would have gone on after their last epoch. Saved are
-    GPU seconds, and money by currency; lost is how much worse the best value would have been, over the known jobs.
+    `jobs` is the number of jobs with a known answer, `unknown` of those that would have continued after their last
+    epoch. `gpu_seconds_saved` and `saved` (cost by currency) are sums over the known jobs. `most_lost` and `mean_lost`
+    are how much worse their best values would have been.
     """
 
     patience: int
@@ -144,15 +144,15 @@ class _Outcome:
 
 
 def patience_table(curves: Sequence[Curve], most: int) -> list[PatienceRow]:
-    """Patience 1 to `most` over past jobs."""
+    """The table of patience 1 to `most` over past jobs."""
     replays = [replay(curve.values, curve.spec) for curve in curves]
     return [_row(patience, curves, replays) for patience in range(1, most + 1)]
 
 
 def smallest_patience(table: Sequence[PatienceRow], tolerance: float) -> int | None:
-    """The smallest patience that would have cost no job more than `tolerance` of its best value; None for none.
+    """The smallest patience with which no job's best value would be worse by more than `tolerance`, or None.
 
-    Only a patience of which every job's answer is known counts.
+    Only a patience for which the answer of every job is known counts.
     """
     enough = (row for row in table if row.jobs and not row.unknown and row.most_lost <= tolerance)
     return next((row.patience for row in enough), None)

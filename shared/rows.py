@@ -1,8 +1,8 @@
 """Which rows of a dataset a job trains on and validates on, and the classes of its target.
 
-The one home of that choice: the API judges a post by it, and the training process trains by it, so that what was
-promised at the post is what is trained. The split is that of scikit-learn's `train_test_split`, bit for bit: neither
-side may depend on its version, and the API does not load it.
+The API checks a posted job with this code, and the training process trains with it, so that both choose the same rows.
+The split is that of scikit-learn's `train_test_split`, bit for bit. It is written here since neither side may depend on
+the version of scikit-learn, and the API does not load it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Rows = npt.NDArray[np.int64]
 Value = int | float | bool | str
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-# Rows read at once where only the gaps of a column are looked for.
+# Rows read at once to find the missing values of a column.
 _BATCH = 1 << 17
 
 
@@ -34,7 +34,7 @@ class CannotSplit(FitstopError):
 
 @dataclass(frozen=True)
 class Codes:
-    """A column as numbers of its different values: `numbers` is int32 of shape (rows,), -1 where a value is missing."""
+    """A column as indices of its different values: `numbers` is int32 of shape (rows,), -1 if a value is missing."""
 
     values: tuple[Value, ...]
     numbers: npt.NDArray[np.int32]
@@ -44,7 +44,7 @@ class Codes:
 class Selection:
     """The rows of the parts by their numbers in the dataset, in the order of training. `test` may be empty.
 
-    `codes` are the target's classes by number, where it has some; with `positive` 0 and 1.
+    `codes` are the target's classes by number, 0 and 1 with `positive`; None for a regression.
     """
 
     train: Rows
@@ -60,10 +60,10 @@ class Selection:
 
 
 class Columns:
-    """The columns of a dataset's Parquet file, each read when it is asked for.
+    """The columns of a dataset's Parquet file, each read when it is needed.
 
-    `rows` is their number where it is known. Raises UnusableDocument for a file that is none, or not of that dataset,
-    OSError where the volume fails.
+    `rows` is the number of rows, if it is known. Raises UnusableDocument if the file is damaged or not of that
+    dataset, OSError if the volume fails.
     """
 
     def __init__(self, path: Path, rows: int | None = None) -> None:
@@ -71,31 +71,31 @@ class Columns:
         self._rows = rows
 
     def is_missing(self, name: str) -> npt.NDArray[np.bool_]:
-        """Which rows have no value, of shape (rows,). Never holds the whole of a text column."""
+        """Which rows have no value, of shape (rows,). Never holds a whole text column in memory."""
         with open_parquet(self._path, rows=self._rows, dictionary=[name]) as file:
             batches = file.iter_batches(batch_size=_BATCH, columns=[name], use_threads=False)
             masks = [_mask(batch.column(name)) for batch in batches]
         return np.concatenate([np.empty(0, np.bool_), *masks])
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
-        """A column of numbers, of shape (rows,) and its own dtype; any number where a value is missing."""
+        """A column of numbers, of shape (rows,) and its own dtype; an arbitrary number if a value is missing."""
         with open_parquet(self._path, rows=self._rows) as file:
             return _plain(_read(file, name).combine_chunks())
 
     def codes(self, name: str) -> Codes:
-        """The column's different values, sorted, and which of them stands in each row."""
+        """The column's different values, sorted, and the index of each row's value."""
         with open_parquet(self._path, rows=self._rows, dictionary=[name]) as file:
             cells = _read(file, name).dictionary_encode().unify_dictionaries().combine_chunks()
             return _sorted_codes(cells.dictionary.to_pylist(), np.where(_mask(cells), -1, _plain(cells.indices)))
 
 
 def _read(file: Any, name: str) -> Any:
-    # A name may select the columns that it is a prefix of, as well.
+    # A name may also select columns of which it is a prefix.
     return file.read(columns=[name], use_threads=False).column(name)
 
 
 def _plain(array: Any) -> npt.NDArray[Any]:
-    """An Arrow array of numbers as it lies in memory; Arrow's own conversions load pandas wherever it is installed."""
+    """An Arrow array of numbers as it is in memory. Arrow's own conversions load pandas if it is installed."""
     dtype = np.dtype(array.type.to_pandas_dtype())
     return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
 
@@ -108,13 +108,13 @@ def _mask(array: Any) -> npt.NDArray[np.bool_]:
 def _sorted_codes(found: list[Value], numbers: npt.NDArray[Any]) -> Codes:
     values = sorted(set(found))
     place = {value: number for number, value in enumerate(values)}
-    # The last one is that of a missing value.
+    # The last code is for missing values, whose number is -1.
     renumbered = np.array([*(place[value] for value in found), -1], np.int32)
     return Codes(tuple(values), renumbered[numbers])
 
 
 def complete_rows(columns: Columns, names: Sequence[str], rows: int) -> Rows:
-    """The numbers of the rows that have a value in each of the columns."""
+    """The numbers of the rows that have a value in every one of the columns."""
     is_complete = np.ones(rows, np.bool_)
     for name in names:
         is_complete &= ~columns.is_missing(name)
@@ -135,7 +135,7 @@ def class_codes(columns: Columns, target: str, positive: Positive | None, kept: 
 
 
 def select_rows(columns: Columns, spec: TableSpec, kept: Rows, *, has_classes: bool) -> Selection:
-    """Split the rows that are `kept`. Raises CannotSplit where they cannot be split as the spec asks."""
+    """Split the rows `kept`. Raises CannotSplit if they cannot be split as the spec asks."""
     codes = class_codes(columns, spec.target, spec.positive, kept) if has_classes else None
     strata = codes.numbers[kept] if codes is not None and spec.stratify else None
     train, validation, test = split_parts(
@@ -147,7 +147,7 @@ def select_rows(columns: Columns, spec: TableSpec, kept: Rows, *, has_classes: b
 def part_sizes(
     rows: int, validation_fraction: float | None, test_fraction: float | None = None
 ) -> tuple[int, int, int]:
-    """How many of `rows` are trained on, validated on and kept aside for the test."""
+    """The number of rows in the training, validation and test part, if `rows` are split."""
     test = ceil((test_fraction or 0.0) * rows)
     validation = ceil((validation_fraction or 0.0) * (rows - test))
     return rows - test - validation, validation, test
@@ -160,9 +160,9 @@ def split_parts(
     seed: int,
     strata: npt.NDArray[Any] | None = None,
 ) -> tuple[Rows, Rows, Rows]:
-    """The places from 0 to `rows` of the training, validation and test part; without a fraction the part is empty.
+    """The indices below `rows` of the training, validation and test part. Without its fraction a part is empty.
 
-    First the test part is split off, then the validation part from the rest, each as `split_rows` does. Raises
+    The test part is split off first, then the validation part from the rest, each as in `split_rows`. Raises
     CannotSplit.
     """
     left, validation, test = np.arange(rows), np.empty(0, np.int64), np.empty(0, np.int64)
@@ -178,10 +178,10 @@ def split_parts(
 def split_rows(
     rows: int, validation_fraction: float, seed: int, strata: npt.NDArray[Any] | None = None
 ) -> tuple[Rows, Rows]:
-    """The places from 0 to `rows` of both parts, shuffled; with `strata`, class numbers, in proportion to the classes.
+    """The indices below `rows` of both parts, shuffled; with `strata` (class numbers), in proportion to the classes.
 
     Equal to `train_test_split(range(rows), test_size=…, random_state=seed, stratify=strata)` of scikit-learn with
-    `strata` of shape (rows, 1). Raises CannotSplit where a part would be empty or lack a class.
+    `strata` of shape (rows, 1). Raises CannotSplit if a part would be empty or lack a class.
     """
     train, validation, _ = part_sizes(rows, validation_fraction)
     if train < 1 or validation < 1:
@@ -196,7 +196,7 @@ def split_rows(
 def _split_strata(
     strata: npt.NDArray[Any], train: int, validation: int, random: np.random.RandomState
 ) -> tuple[Rows, Rows]:
-    # scikit-learn sorts the classes of a column as texts: 0, 1, 10, 11, 2.
+    # scikit-learn sorts the class numbers of a column as texts: 0, 1, 10, 11, 2.
     numbers, of_row = np.unique(strata, return_inverse=True)
     rank = np.argsort(np.argsort(numbers.astype(str)))
     of_row = rank[of_row]
@@ -217,7 +217,7 @@ def _split_strata(
 
 
 def _shares(sizes: npt.NDArray[np.int64], draws: int, random: np.random.RandomState) -> npt.NDArray[np.int64]:
-    """The most likely number of draws from each class; ties are broken at random."""
+    """The most probable number of draws from each class; ties are broken at random."""
     exact = sizes / sizes.sum() * draws
     shares = np.floor(exact)
     missing = int(draws - shares.sum())
@@ -233,6 +233,6 @@ def _shares(sizes: npt.NDArray[np.int64], draws: int, random: np.random.RandomSt
 
 
 def first_beyond_float32(numbers: npt.NDArray[Any]) -> float | None:
-    """The first number that is not finite as float32; None where there is none."""
+    """The first number that is not finite as float32, or None."""
     beyond = np.flatnonzero(~(np.abs(numbers.astype(np.float64)) <= FLOAT32_MAX))
     return float(numbers[beyond[0]]) if len(beyond) else None

@@ -1,4 +1,4 @@
-"""The learning rate of an epoch by a declared schedule: a function of the epoch alone, so that a resume is exact."""
+"""The learning rate of an epoch in a schedule of the spec. It depends only on the epoch, so that a resume is exact."""
 
 import math
 
@@ -6,9 +6,9 @@ from shared.spec import LearningRateScheduleSpec
 
 
 def scheduled_rate(spec: LearningRateScheduleSpec, learning_rate: float, epoch: int) -> float:
-    """The learning rate of an epoch (from 0); `learning_rate` is the highest one.
+    """The learning rate of an epoch (from 0). `learning_rate` is the maximum.
 
-    With t the epochs after the warm-up and d `decay_epochs`: cosine min + (max - min) (1 + cos(pi t / d)) / 2, as in
+    With t epochs since the warm-up and d `decay_epochs`: cosine min + (max - min) (1 + cos(pi t / d)) / 2, as in
     SGDR without restarts (arXiv:1608.03983); exponential max factor^(t / d); step max factor^floor(t / d).
     """
     if spec.decay_epochs == "auto":

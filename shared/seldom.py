@@ -1,4 +1,4 @@
-"""When a log says the same thing again that is found every few seconds."""
+"""When to log a repeated message again, if its cause is found every few seconds."""
 
 import time
 
@@ -6,7 +6,7 @@ _AGAIN_SECONDS = 600.0
 
 
 class Seldom:
-    """For one condition that lasts: its reason at once, and again every ten minutes."""
+    """Limits the messages about one lasting condition: the first at once, then one every ten minutes."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -14,11 +14,11 @@ class Seldom:
 
     @property
     def was_due(self) -> bool:
-        """Whether something has been said."""
+        """Whether a message has been due."""
         return bool(self._text)
 
     def is_due(self, text: str) -> bool:
-        """Whether to say `text` now: another one than the last time, or the same one ten minutes later."""
+        """Whether to log `text` now: it differs from the last text, or ten minutes have passed."""
         now = time.monotonic()
         if text == self._text and now < self._next:
             return False

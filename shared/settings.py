@@ -1,9 +1,9 @@
-"""The environment, read once, loudly: a typo stops the start and names the variable and its value.
+"""Settings from the environment. A wrong value or a misspelt variable stops the start and is named in the error.
 
-A variable that nobody reads and that is like none of ours is a warning: a compose file may be of another version.
+An unknown variable that resembles no setting causes only a warning: a compose file may be of another version.
 
 Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its name. `fitstop config` lists them: it runs
-`python -m shared.settings`, which prints them as JSON. Not pydantic-settings: it passes over a misspelt variable.
+`python -m shared.settings`, which prints them as JSON. pydantic-settings is not used: it ignores a misspelt variable.
 """
 
 import json
@@ -28,12 +28,12 @@ from shared.spec.base import MOST_DEVICES
 from shared.store.address import parse_address
 
 PREFIX = "FITSTOP_"
-# How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
+# Minimum similarity, from 0 to 1, at which a name counts as a misspelling of another.
 _MISSPELT = 0.9
 NO_REDIS = "none"
 # EX_CONFIG of sysexits.h.
 BAD_ENVIRONMENT_STATUS = 78
-# Read by the command `fitstop` alone.
+# Read only by the command `fitstop`.
 CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_MLFLOW_URI", "FITSTOP_WINE_URL", DATA_VARIABLE)
 
 AllowCode = Literal["no", "boxed", "unboxed"]
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class BadEnvironment(FitstopError):
-    """A variable that is set and cannot be used, or whose name looks like a misspelling of another."""
+    """A variable has a value that cannot be used, or its name looks like a misspelling of another."""
 
     code = "bad_environment"
 
@@ -256,13 +256,13 @@ class Settings(BaseModel):
 
     @property
     def redis_address(self) -> str | None:
-        """The URL of Redis with its password; None for a service without Redis."""
+        """The URL of Redis with its password; None if the service has no Redis."""
         url = self.redis_url.get_secret_value()
         return None if url == NO_REDIS else url
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of this process. Raises BadEnvironment with every variable that is wrong."""
+    """Read the settings of this process. Raises BadEnvironment with every wrong variable."""
     given = {field: environment[variable(field)] for field in Settings.model_fields if variable(field) in environment}
     wrong = _misspelt(environment)
     if "://" in given.get("volume", ""):
@@ -295,12 +295,12 @@ def _bucket_in(address: str) -> str:
     try:
         return _check_bucket(address)
     except ValueError as error:
-        # Without the address, which may hold a password.
+        # The message does not show the address, which may hold a password.
         raise BadEnvironment(f"FITSTOP_VOLUME {error}, or a folder") from None
 
 
 def _check_folders(volume: Path, state_folder: Path) -> None:
-    # What a Path makes of an address.
+    # The first part of a Path that was made from an address.
     if volume.parts and volume.parts[0].endswith(":"):
         raise BadEnvironment(f"FITSTOP_VOLUME={volume} is neither a folder nor a bucket such as s3://BUCKET/PREFIX")
     if state_folder.absolute().is_relative_to(volume.absolute()):
@@ -328,7 +328,7 @@ def _check_redis(url: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address without brackets, is reached from this machine alone."""
+    """Whether only this machine can reach `host`, a name or an address without brackets."""
     if host == "localhost":
         return True
     try:
@@ -343,18 +343,18 @@ def variable(field: str) -> str:
 
 
 def known_variables() -> list[str]:
-    """Every variable that somebody reads."""
+    """All variables that Fitstop reads."""
     return [*(variable(field) for field in Settings.model_fields), *CLIENT_VARIABLES]
 
 
 def show_settings(settings: Settings) -> dict[str, dict[str, str]]:
-    """The value and the description of every setting by its variable, secrets masked, for people to read."""
+    """The value and the description of every setting by its variable, for people. Secrets are masked."""
     descriptions = {name: field.description or "" for name, field in Settings.model_fields.items()}
     return {variable(name): {"value": str(value), "description": descriptions[name]} for name, value in settings}
 
 
 def _misspelt(environment: Mapping[str, str]) -> list[str]:
-    """What is wrong with each variable that looks like a misspelling of a known one; a warning for each other one."""
+    """An error for each variable that looks like a misspelling; warns of each other unknown variable."""
     known, wrong = known_variables(), []
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in known:
@@ -369,20 +369,20 @@ def _misspelt(environment: Mapping[str, str]) -> list[str]:
 
 @cache
 def _warn_unread(name: str) -> None:
-    """Once in a process: the environment is read by several parts of it."""
+    """Warn once in each process, since several parts of it read the environment."""
     log.warning("%s is not a variable of this version of Fitstop and is ignored; `fitstop config` lists them", name)
 
 
 def _sentence(location: tuple[int | str, ...], message: str, environment: Mapping[str, str]) -> str:
     if location[0] == "bucket":
-        # The message has the address, without what may be a key.
+        # The message holds the address without the part that may be a key.
         return f"{variable('volume')}: {message.removeprefix('Value error, ')}"
     name = variable(str(location[0]))
     return f"{name}={_show_value(name, environment)}: {message}"
 
 
 def _show_value(name: str, environment: Mapping[str, str]) -> str:
-    """The value of a variable as an error shows it; a secret is not shown, not even under a misspelt name."""
+    """The value of a variable for an error message. A secret is hidden, even under a misspelt name."""
     is_secret = any(word in name for word in ("KEY", "PASSWORD", "REDIS", "SECRET", "TOKEN"))
     return "(hidden)" if is_secret else environment.get(name, "")
 

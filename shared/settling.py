@@ -1,4 +1,4 @@
-"""The result that a job's files already decide; a worker that looks at the queue writes it, or the API."""
+"""The result that a job's files already decide. A worker that reads the queue writes it, or the API."""
 
 from shared.events import epochs_done
 from shared.job import Ending, JobRecord, Stop
@@ -9,10 +9,10 @@ from shared.mirror.attached import refresh
 def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
     """Write the result that the job's files already decide: an attempt's ending, or a cancel in the queue.
 
-    This is how a job gets its result also when the process that should have written it was killed just before.
+    So a job also gets its result if the process that should have written it was killed before.
     """
     if state.status == "queued" and state.cancel is not None:
-        # Of a volume in a bucket the last look may be old: somebody may have claimed the job before it was cancelled.
+        # For a volume in a bucket, the last look may be old: a worker may have claimed the job before the cancel.
         refresh(folder.path)
         state = folder.state() or state
     if state.end is not None and state.end.ending is not None:
@@ -25,7 +25,7 @@ def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
 
 
 def stop_after_events(folder: JobFolder, record: JobRecord | None, reason: str) -> Stop:
-    """The stop of a run that could not record it: after the last epoch of its events."""
+    """The stop of a run that could not record its own: after the last epoch of its events."""
     last_epoch = epochs_done(folder)
     epochs = (record.spec.max_epochs if record else None) or last_epoch
     return Stop(reason=reason, last_epoch=last_epoch, epochs_not_run=epochs - last_epoch)

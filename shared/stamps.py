@@ -1,22 +1,22 @@
-"""What changes whenever a file changes: a reader compares it with what it saw before, never with a clock."""
+"""Stamps, which change whenever their file changes. A reader compares two stamps, never a stamp with a clock."""
 
 import errno
 import os
 from pathlib import Path
 
-# Also where a folder above it is none, or a link in a circle.
+# Including a folder above it that is not a folder, and a loop of links.
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 Stamp = tuple[int, int, int, int]
 
 
 def file_stamp(path: Path | str) -> Stamp | None:
-    """The device, inode, size and modification time of a file, or None where there is none.
+    """The device, inode, size and modification time of a file; None if it does not exist.
 
-    Files of the volume are replaced whole, so that the inode is another one even where the times are the same.
+    Files of the volume are replaced whole, so the inode differs even if the times are equal.
     """
     try:
-        found = os.stat(path)  # noqa: PTH116  asked for each file at each request
+        found = os.stat(path)  # noqa: PTH116  called for each file at each request
     except OSError as error:
         if error.errno in _NO_FILE:
             return None

@@ -1,8 +1,8 @@
-"""Which storage failed, and how: the volume, or this machine's own disks; full, or broken.
+"""Which storage failed, the volume or a disk of this machine, and whether it is full or broken.
 
-The path that failed decides. `OSError` often lacks it (write and fsync know a descriptor alone), so the code that
-writes adds it with `at_path`. Nearly everything is written to the volume: a storage error without a path counts as the
-volume's, unless the volume has room and the temporary folder has none.
+The path that failed decides. An `OSError` often lacks it (write and fsync only know a descriptor), so the code that
+writes adds it with `at_path`. Nearly everything is written to the volume, so an error without a path counts as one of
+the volume, unless it reports a full disk, the volume has room and the temporary folder has none.
 """
 
 import errno
@@ -15,7 +15,7 @@ from typing import Literal
 
 StorageCode = Literal["volume_full", "volume_error", "worker_disk_full", "worker_disk_error"]
 
-# Files that a filesystem must be able to take beside its bytes.
+# Minimum number of files that a filesystem must have room for, in addition to the bytes.
 _LEAST_FREE_FILES = 64
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BROKEN = frozenset(
@@ -46,7 +46,7 @@ _MESSAGES: dict[StorageCode, str] = {
 
 @contextmanager
 def at_path(path: Path) -> Iterator[None]:
-    """Give an OSError that is raised inside and names no path the path that is worked on."""
+    """Add `path` to an OSError that is raised inside and names no path."""
     try:
         yield
     except OSError as error:
@@ -56,7 +56,7 @@ def at_path(path: Path) -> Iterator[None]:
 
 
 def check_room(folder: Path, least_bytes: int) -> None:
-    """Raise OSError (ENOSPC) where the filesystem of `folder` says that less is free. Knows nothing of quotas."""
+    """Raise OSError (ENOSPC) if the filesystem of `folder` has less space, or no room for 64 files. Ignores quotas."""
     found = os.statvfs(folder)
     no_files = found.f_files > 0 and found.f_favail < _LEAST_FREE_FILES
     if no_files or found.f_bavail * found.f_frsize < least_bytes:
@@ -64,12 +64,12 @@ def check_room(folder: Path, least_bytes: int) -> None:
 
 
 def is_storage_error(error: OSError) -> bool:
-    """Whether a file or a disk failed, rather than a connection, a process or a limit."""
+    """Whether a file or a disk failed, and not a connection, a process or a limit."""
     return isinstance(error.filename, str | bytes) or error.errno in FULL | _BROKEN
 
 
 def classify_storage_error(error: OSError, volume_root: Path) -> StorageCode:
-    """Whose storage failed, by the path, and whether it is full, by the error number."""
+    """Which storage failed, from the path, and whether it is full, from the error number."""
     is_full = error.errno in FULL
     if _is_of_volume(error, volume_root):
         return "volume_full" if is_full else "volume_error"
@@ -77,7 +77,7 @@ def classify_storage_error(error: OSError, volume_root: Path) -> StorageCode:
 
 
 def storage_message(code: StorageCode, error: OSError | None = None) -> str:
-    """A sentence for people, with the system's reason where there is one. It names no path."""
+    """A sentence for people, with the system's reason if it is known. It names no path."""
     reason = error.strerror if error is not None and code in {"volume_error", "worker_disk_error"} else None
     return f"{_MESSAGES[code]}: {reason}" if reason else _MESSAGES[code]
 
@@ -85,7 +85,7 @@ def storage_message(code: StorageCode, error: OSError | None = None) -> str:
 def _is_of_volume(error: OSError, volume_root: Path) -> bool:
     names = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     if names:
-        return any(Path(os.path.abspath(os.fsdecode(name))).is_relative_to(volume_root) for name in names)  # noqa: PTH100  links are not followed on a disk that fails
+        return any(Path(os.path.abspath(os.fsdecode(name))).is_relative_to(volume_root) for name in names)  # noqa: PTH100  resolving links could fail on a broken disk
     return error.errno not in FULL or not (_has_room(volume_root) and not _has_room(Path(tempfile.gettempdir())))
 
 

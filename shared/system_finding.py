@@ -1,7 +1,7 @@
-"""What a job's system metrics say of its training, in one sentence: what kept it waiting, or what was busy.
+"""A finding from a job's system metrics, in one sentence: what its training waited for, or what was busy.
 
-The rule looks at medians over the time of training: from the middle of the attempt's first epoch, so that compiling is
-not counted, to the end of its last. It needs MIN_SECONDS of that.
+The rule compares medians over the time of training: from the middle of the attempt's first epoch, so that compiling is
+not counted, to the end of its last. It needs at least MIN_SECONDS of samples.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,9 @@ from shared.history import AttemptHistory
 from shared.system_metrics import Machine, Sample, SystemMetrics
 
 MIN_SECONDS = 10.0
-# A GPU that computes for less of the time waits for something.
+# A GPU that computes for less of the time is waiting for something.
 _BUSY_GPU_PERCENT = 70.0
-# One thread that prepares batches or starts steps without a pause uses most of a core.
+# A thread that prepares batches or starts steps without a pause uses most of a core.
 _BUSY_CORES = 0.8
 _BUSY_SHARE_OF_CORES = 0.85
 _IDLE_CORES = 0.5
@@ -29,7 +29,7 @@ WAITS = frozenset({"gpu_waited_for_data", "gpu_waited_for_disk", "gpu_short_step
 
 @dataclass(frozen=True)
 class Finding:
-    """The sentence and its evidence: medians over `seconds` of training in one attempt; None where unknown.
+    """The sentence and its evidence: medians over `seconds` of training in one attempt; None if unknown.
 
     `disk_read` is in bytes per second.
     """
@@ -44,14 +44,14 @@ class Finding:
 
     @property
     def has_waited(self) -> bool:
-        """Whether something kept the training waiting."""
+        """Whether the training waited for something."""
         return self.code in WAITS
 
 
 def find(metrics: Iterable[SystemMetrics], attempts: Sequence[AttemptHistory], engine: str | None) -> Finding | None:
-    """The finding of the first of `metrics` that has trained long enough; None where none has.
+    """The finding of the first attempt in `metrics` that has trained long enough; None if none has.
 
-    `engine`: that of the job's plan, if it has one.
+    `engine`: the engine in the job's plan, or None.
     """
     histories = {attempt.number: attempt for attempt in attempts}
     for one in metrics:
@@ -85,7 +85,7 @@ def _judge_gpu(gpu: float, cpu: float, disk: float, _cores: float | None, engine
         return "gpu_busy"
     if cpu < _BUSY_CORES:
         return "gpu_waited_for_disk" if disk >= _BUSY_DISK_BYTES else "gpu_idle"
-    # Its data is in arrays already: nothing is prepared, and what the processor does is to start steps.
+    # The fused engine has its data in arrays already: the processor prepares nothing and only starts steps.
     return "gpu_short_steps" if engine == "fused" and disk < _BUSY_DISK_BYTES else "gpu_waited_for_data"
 
 
@@ -116,7 +116,7 @@ def _evidence(machine: Machine, seconds: float, gpu: float | None, cpu: float | 
 
 
 def _median(samples: Sequence[Sample], name: str) -> float | None:
-    """The median over the time: a longer sample counts more."""
+    """The median weighted by time: a longer sample counts more."""
     known = sorted((value, one.seconds) for one in samples if (value := getattr(one, name)) is not None)
     half, passed = sum(seconds for _, seconds in known) / 2, 0.0
     for value, seconds in known:

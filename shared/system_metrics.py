@@ -1,10 +1,10 @@
-"""`system/<attempt>.jsonl`: what an attempt used of its machine, by the second, in a file of bounded size.
+"""`system/<attempt>.jsonl`: system metrics of an attempt, one sample each second, in a file of bounded size.
 
-The first line has the facts of the machine and the names of the columns; each further line is one sample, a list with
-a value for each column. The worker writes it, and not the training process: a script can neither forge nor stop it.
+The first line holds facts of the machine and the names of the columns. Each further line is one sample, a list with a
+value for each column. The worker writes the file, not the training process: a script can neither forge nor stop it.
 
-The newest samples are a second long each. When the file is full, the older ones are merged to samples of equal length,
-so that it never holds more than MOST_SAMPLES of them: under 200 kB, after a week, too.
+The newest samples cover a second each. When the file is full, the older ones are merged to samples of equal length, so
+that it never holds more than MOST_SAMPLES of them. It stays under 200 kB, even after a week.
 """
 
 import json
@@ -20,19 +20,19 @@ from shared.job_folder import AttemptFolder
 from shared.plain_files import UnusableDocument, document_name, read_plain
 
 MOST_SAMPLES = 2000
-# When the file is full, this many of the newest samples stay as they are, and at most this many older ones are left.
+# When the file is full, _NEWEST samples stay as they are, and the older ones are merged to at most _MOST_OLDER.
 _NEWEST = 250
 _MOST_OLDER = 1250
-# Twice what ours can have.
+# More than twice the maximum size of a file that Fitstop writes.
 _MOST_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Use of the machine in the `seconds` before `at`, which is in seconds since the claim; None where unknown.
+    """Use of the machine in the `seconds` before `at`, which is in seconds since the claim; None if unknown.
 
-    `cpu_cores`, `memory_bytes` (without mapped files), `disk_read` and `disk_written` (bytes per second) are those of
-    the training process and of all that it has started. The GPU's values are those of the device, for all programs:
+    `cpu_cores`, `memory_bytes` (without mapped files), `disk_read` and `disk_written` (bytes per second) cover the
+    training process and all processes that it has started. The values of the GPU cover all programs that use it.
     `gpu_percent` is the share of the time in which it computed.
     """
 
@@ -49,13 +49,13 @@ class Sample:
 
 
 COLUMNS = tuple(field.name for field in fields(Sample))
-# Of a merged sample: the maximum; of all other values the mean over the time.
+# A merged sample has the maximum of these values, and the mean over the time of all others.
 _PEAKS = frozenset({"memory_bytes", "gpu_memory_bytes", "gpu_celsius"})
 _DECIMALS = {"cpu_cores": 3, "at": 2, "seconds": 2, "gpu_percent": 1, "gpu_watts": 1}
 
 
 class Machine(Document):
-    """Facts of the machine that do not change while an attempt runs. `cores` may be a fraction, in a container."""
+    """Facts of the machine that do not change while an attempt runs. In a container, `cores` may be a fraction."""
 
     columns: tuple[str, ...] = COLUMNS
     cores: float | None = None
@@ -66,7 +66,7 @@ class Machine(Document):
 
 @dataclass(frozen=True)
 class SystemMetrics:
-    """What one attempt used of its machine, oldest sample first."""
+    """The system metrics of one attempt, the oldest sample first."""
 
     attempt: int
     machine: Machine
@@ -79,17 +79,17 @@ def machine_line(machine: Machine) -> bytes:
 
 
 def sample_line(sample: Sample) -> bytes:
-    """One line of the file, of under 100 bytes for any machine there is."""
+    """One line of the file, under 100 bytes on any existing machine."""
     return json.dumps([*rounded(sample).values()], separators=(",", ":")).encode() + b"\n"
 
 
 def rounded(sample: Sample) -> dict[str, Any]:
-    """The values of a sample by their columns, without digits that say nothing."""
+    """The values of a sample by column, without insignificant digits."""
     return {name: _rounded(name, getattr(sample, name)) for name in COLUMNS}
 
 
 def read_system_metrics(attempt: AttemptFolder) -> SystemMetrics | None:
-    """The metrics of an attempt; None where there are none. A line that is torn or no sample is left out.
+    """The metrics of an attempt, or None. An incomplete line or one that is not a sample is left out.
 
     Raises UnusableDocument, OSError.
     """
@@ -103,7 +103,7 @@ def read_system_metrics(attempt: AttemptFolder) -> SystemMetrics | None:
 
 
 def read_system_metrics_of(attempts: Iterable[AttemptFolder]) -> Iterator[SystemMetrics]:
-    """The metrics of those attempts that have some which can be read, in their order. Raises OSError."""
+    """The metrics of the attempts in their order; attempts without readable ones are left out. Raises OSError."""
     for attempt in attempts:
         try:
             metrics = read_system_metrics(attempt)
@@ -114,20 +114,20 @@ def read_system_metrics_of(attempts: Iterable[AttemptFolder]) -> Iterator[System
 
 
 def thin_out(samples: Sequence[Sample]) -> list[Sample]:
-    """What a full file keeps: the newest samples, and the older ones merged to at most 1,250 of equal length."""
+    """The samples that a full file keeps: the newest, and the older ones merged to at most 1,250 of equal length."""
     return [*merge_to(samples[:-_NEWEST], _MOST_OLDER), *samples[-_NEWEST:]]
 
 
 def merge_to(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """At most `most` samples, each of neighbours, of equal length; all of them where there are no more than that."""
+    """Merge neighbours to at most `most` samples of equal length; if there are no more, they stay as they are."""
     return merge_all_to([samples], most)[0]
 
 
 def merge_all_to(attempts: Sequence[Sequence[Sample]], most: int) -> list[list[Sample]]:
-    """The samples of each attempt, merged to one length, so that there are at most `most`: at least one of each."""
+    """Merge the samples of all attempts to one length: at most `most` in total, or one for each attempt."""
     merged = [list(samples) for samples in attempts]
     total = sum(sample.seconds for samples in attempts for sample in samples)
-    # A power of two, so that samples which were merged before fit into longer ones.
+    # A power of two, so that samples that were merged before fit into longer ones.
     longest = 2.0 ** floor(log2(max(1.0, total / most)))
     while sum(map(len, merged)) > max(most, len(merged)):
         merged = [_merge(samples, longest) for samples in attempts]
@@ -172,7 +172,7 @@ def _rounded(name: str, value: float | None) -> float | int | None:
 
 
 def _parse(line: bytes, columns: Sequence[str]) -> Sample | None:
-    """The sample of a line; None for what is none."""
+    """The sample in a line; None if the line is not a sample."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

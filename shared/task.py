@@ -1,4 +1,4 @@
-"""What a target makes of a job: its task, the loss and the metrics that fit, and the names that its logs will have."""
+"""The task of a job, which its target decides, the losses and metrics that fit, and the names in its logs."""
 
 from typing import Literal, get_args
 
@@ -9,10 +9,10 @@ from shared.spec import Loss, Metric
 
 TaskKind = Literal["binary", "multiclass", "regression"]
 
-# A whole-number target of more values than this is a quantity, not a class.
+# A target of whole numbers with more values than this is a quantity, not a class.
 MOST_INFERRED_CLASSES = 20
 MOST_CLASSES = 1000
-# One-hot columns of a text with more values than this would be an id in disguise.
+# A column with more categories than this is probably an id, and is refused for one-hot encoding.
 MOST_CATEGORIES = 1000
 
 LOSSES: dict[TaskKind, tuple[Loss, ...]] = {
@@ -32,7 +32,7 @@ LOSSES: dict[TaskKind, tuple[Loss, ...]] = {
         "poisson",
     ),
 }
-# It takes class numbers; all others take the shares of two classes, which mixup makes.
+# These take class numbers. All other losses take the shares of two classes, which mixup makes.
 _CLASS_NUMBER_LOSSES = frozenset({"sparse_categorical_crossentropy"})
 METRICS: dict[TaskKind, tuple[Metric, ...]] = {
     "binary": ("accuracy", "precision", "recall", "auc", "f1"),
@@ -52,9 +52,9 @@ class Task(BaseModel):
     """Learning task of the model.
 
     `classes` are the target's values in the order of the model's outputs (a binary target without `positive`: the
-    negative one first), None for a regression, for `positive`, and where there are too many to list. `features` counts
-    the numbers in one row of the model's inputs, and `parameters` the model's weights: both computed before it is
-    built, None for a network of Keras's or of one's own, whose weights are counted when it is built.
+    negative one first); None for a regression, with `positive`, or if there are too many to list. `features` counts the
+    numbers in one row of the model's inputs, `parameters` the model's weights. Both are computed before the model is
+    built. `parameters` is None for the kinds `application`, `keras` and `job`, whose weights are counted after that.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -72,12 +72,12 @@ def task_of_loss(loss: Loss) -> TaskKind | None:
 
 
 def losses_of(kind: TaskKind, *, is_mixed: bool = False) -> tuple[Loss, ...]:
-    """The losses of a task, its default first; with `is_mixed` those that take the shares of two classes."""
+    """The losses of a task, the default first; with `is_mixed` only those that take the shares of two classes."""
     return tuple(loss for loss in LOSSES[kind] if not (is_mixed and loss in _CLASS_NUMBER_LOSSES))
 
 
 def task_of_column(target: Column) -> TaskKind:
-    """The task that a target column suggests by itself: few whole values or texts are classes, else a quantity."""
+    """The default task of a target column: two values, texts or few whole numbers are classes, else a quantity."""
     if target.distinct == 2:
         return "binary"
     if target.kind in {"text", "boolean"}:
@@ -87,13 +87,13 @@ def task_of_column(target: Column) -> TaskKind:
 
 
 def log_names(metrics: tuple[Metric, ...]) -> tuple[str, ...]:
-    """The names in each epoch's logs: the loss and the metrics, for training and for validation."""
+    """The names in the logs of each epoch: the loss and the metrics, for training and for validation."""
     own = ("loss", *metrics)
     return (*own, *(f"val_{name}" for name in own))
 
 
 def better_mode(monitor: str) -> Literal["min", "max"]:
-    """Whether less or more of a monitored value is better; every log name has exactly one answer."""
+    """Whether a smaller or a greater value of the monitor is better. Raises ValueError if it is not a log name."""
     base = monitor.removeprefix("val_")
     if base not in ("loss", *get_args(Metric)):
         raise ValueError(f"{monitor} is not a column of the training log")
@@ -101,5 +101,5 @@ def better_mode(monitor: str) -> Literal["min", "max"]:
 
 
 def is_between_0_and_1(monitor: str) -> bool:
-    """Whether a monitored value has these bounds whatever the data is."""
+    """Whether the monitor is always between 0 and 1, for any data."""
     return monitor.removeprefix("val_") in _BETWEEN_0_AND_1

@@ -1,4 +1,4 @@
-"""Times as people and files see them: RFC 3339, UTC, to the millisecond."""
+"""Times in files and for people: RFC 3339 in UTC, with milliseconds."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -9,17 +9,17 @@ _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> str:
-    """This moment by this machine's clock, such as `2026-11-23T19:12:00.123Z`."""
+    """The current time by this machine's clock, such as `2026-11-23T19:12:00.123Z`."""
     return format_time(datetime.now(UTC))
 
 
 def format_time(moment: datetime) -> str:
-    """`moment`, which must know its time zone, as RFC 3339 in UTC."""
+    """`moment`, which must have a time zone, as RFC 3339 in UTC."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:
-    """The moment that `text` (RFC 3339) names. Raises ValueError for anything else."""
+    """Parse `text` (RFC 3339). Raises ValueError if it is not a time with a time zone."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"a time without a time zone: {text!r}")
@@ -36,17 +36,17 @@ Time = Annotated[str, AfterValidator(_check_time)]
 
 
 def microseconds(text: str) -> int:
-    """The moment that `text` (RFC 3339) names, in microseconds since 1970."""
+    """The time `text` (RFC 3339) in microseconds since 1970."""
     return (parse_time(text) - _UNIX) // timedelta(microseconds=1)
 
 
 def seconds_since(text: str) -> float:
-    """How long ago `text` was by this machine's clock, in seconds; never below zero."""
+    """Seconds since the time `text` by this machine's clock; never negative."""
     return max(0.0, (datetime.now(UTC) - parse_time(text)).total_seconds())
 
 
 def seconds_until(text: str) -> float:
-    """How long until `text` by this machine's clock, in seconds; below zero where it has passed."""
+    """Seconds until the time `text` by this machine's clock; negative if it has passed."""
     return (parse_time(text) - datetime.now(UTC)).total_seconds()
 
 

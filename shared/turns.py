@@ -1,10 +1,10 @@
-"""Whose turn it is: within a project jobs are served by priority, and the projects take turns.
+"""The turns of projects: within a project jobs are in the order of their priority, and the projects take turns.
 
 turns/<number>.<project>   one empty file for each job that a worker claimed; the newest are kept
 
-Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) over the turns that were taken last: a turn costs a
-project 1 / weight, the project with the smallest start is next, and one that had no jobs earns nothing meanwhile. So a
-project that comes to a long queue is next as soon as a worker is free. A lost or wrong file shifts a turn, no more.
+Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) over the last turns: a turn costs a project 1 / weight,
+the project with the smallest start is next, and a project without jobs earns nothing in the meantime. So a project
+whose first job joins a long queue is next as soon as a worker is free. A lost or wrong file only shifts a turn.
 """
 
 import heapq
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class Turns:
-    """Which project is next, after the turns in `past` (oldest first) and by these weights; a weight not given is 1."""
+    """The order of projects after the turns in `past` (oldest first), with these weights. The default weight is 1."""
 
     def __init__(self, past: Sequence[str], weights: Mapping[str, int]) -> None:
-        # In whole numbers, so that every process computes the same order.
+        # Whole numbers, so that every process computes the same order.
         self._unit = lcm(*weights.values())
         self._weights = weights
         self._now = 0
@@ -42,12 +42,12 @@ class Turns:
             self._ends[project] = self._now + self._step(project)
 
     def merge(self, queues: Mapping[str, Iterable[_Item]]) -> Iterator[_Item]:
-        """The items of every project's queue in one order. Each queue is read as far as needed."""
+        """Merge the queues of all projects into one order. Each queue is read only as far as needed."""
         tagged = [self._tagged(project, queue) for project, queue in queues.items()]
         return (item for _, item in heapq.merge(*tagged, key=lambda one: one[0]))
 
     def place(self, project: str, ahead: int, waiting: Mapping[str, int]) -> int:
-        """The place in that order, from 1, of a project's item with `ahead` before it in its own queue.
+        """The place in that order, from 1, of a project's item that has `ahead` items before it in its own queue.
 
         `waiting` is the number of items of each project.
         """
@@ -55,7 +55,7 @@ class Turns:
         return 1 + ahead + sum(self._count_before(own, other, n) for other, n in waiting.items() if other != project)
 
     def _count_before(self, tag: _Tag, project: str, count: int) -> int:
-        """How many of the project's first `count` items have a smaller tag."""
+        """The number of the project's first `count` items that have a smaller tag."""
         left = tag[0] - self._start(project)
         whole, rest = divmod(left, self._step(project))
         is_before_in_a_tie = rest == 0 and project < tag[1]
@@ -75,7 +75,7 @@ class Turns:
 
 
 def read_turns(folder: Path) -> list[str]:
-    """The projects whose turn it was, oldest first; none where the folder was removed."""
+    """The projects of the last turns, oldest first; none if the folder does not exist."""
     try:
         return [project for _, project in _read(folder)]
     except FileNotFoundError:
@@ -83,13 +83,13 @@ def read_turns(folder: Path) -> list[str]:
 
 
 def record_turn(folder: Path, project: str) -> None:
-    """Record that a job of the project was claimed. Never raises: a job that was claimed must begin."""
+    """Record that a job of the project was claimed. Never raises OSError: a claimed job must begin."""
     try:
         taken = _read(folder)
         number = taken[-1][0] + 1 if taken else 1
         while not add_name(folder / f"{number}.{project}"):
             number += 1
-        # Twice as many before the first one goes: removing is for one worker in many.
+        # Twice as many are kept before the oldest are removed, so that few claims remove files.
         if len(taken) > 2 * _MOST_KEPT:
             for old in taken[:-_MOST_KEPT]:
                 remove_name(folder / f"{old[0]}.{old[1]}")

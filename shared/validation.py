@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems that a person can fix: what came, what was expected, all places at once."""
+"""Problems that a person can fix, from pydantic's errors: what was received and expected, at all places at once."""
 
 import json
 import threading
@@ -24,18 +24,18 @@ from shared.problems import (
 )
 
 _MOST_SHOWN = 60
-# Making the pointer of each of many thousands takes long.
+# One pointer for all problems that are not listed, since making thousands of them takes long.
 _UNLISTED = pointer()
 # Number of characters, or of bytes.
 _LARGE = 16 * 1024
 _ONE_LARGE = threading.Lock()
-# How pydantic marks a problem with a name of an object whose names are the client's own.
+# Pydantic's mark of a problem with a name in an object whose names the client chooses.
 _NAME = "[key]"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def validate(model: type[_Model], document: Any) -> _Model:
-    """`document`, a parsed JSON value, as a `model`. Raises Refused with every problem at once."""
+    """Validate `document`, a parsed JSON value, as a `model`. Raises Refused with every problem at once."""
     text = json.dumps(document)
     with one_if_large(text):
         try:
@@ -46,25 +46,25 @@ def validate(model: type[_Model], document: Any) -> _Model:
 
 
 def one_if_large(text: str | bytes) -> AbstractContextManager[object]:
-    """Let large documents of this process be parsed and judged one after the other.
+    """A context in which this process parses and validates large documents one at a time.
 
-    Both hold Python's lock for long, for which the event loop waits, and many thousands of problems take much memory.
+    Both hold Python's lock for long, which blocks the event loop, and many thousands of problems take much memory.
     """
     return _ONE_LARGE if len(text) > _LARGE else nullcontext()
 
 
 @cache
 def schema_of(model: type[BaseModel]) -> Mapping[str, Any]:
-    """Takes milliseconds to make, and anybody may send a bad spec."""
+    """The JSON schema of a model; cached, since it takes milliseconds to make and anybody may send a bad spec."""
     return model.model_json_schema()
 
 
 def found_problems(error: ValidationError, document: Any, schema: Mapping[str, Any]) -> dict[Place, Problem]:
-    """One problem for each place; where parts of a place are named, the place as a whole is not."""
+    """One problem for each place. A place is left out if there is a problem with a part of it."""
     found: dict[Place, Problem] = {}
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         place = _place(one["loc"], document, is_missing=one["type"] == "missing")
-        # Of a value that is a name or an object, the object's own judgement says more than that it is no name.
+        # If a value may be a name or an object, the error of the object says more than "not a name".
         if place in found and (one["type"] != "value_error" or found[place].code == "invalid"):
             continue
         problem = _bad_name if one["loc"] and one["loc"][-1] == _NAME else _problem
@@ -77,7 +77,7 @@ def found_problems(error: ValidationError, document: Any, schema: Mapping[str, A
 
 
 def _place(location: Sequence[str | int], document: Any, *, is_missing: bool) -> Place:
-    """The part of pydantic's location that exists in the document: the names of union branches fall out."""
+    """The part of pydantic's location that exists in the document, without the names of union branches."""
     place: list[str | int] = []
     here = document
     for part in location:
@@ -147,9 +147,9 @@ def _unknown_field(place: Place, schema: Mapping[str, Any], document: Any) -> st
 
 
 def meant_field(place: Place, schema: Mapping[str, Any], document: Any) -> tuple[str, ...] | None:
-    """The place of the field that is meant by the unknown one at `place`: by its spelling, by another library's name.
+    """The place of the field that the unknown field at `place` means, by its spelling or another library's name.
 
-    A field of the same object goes before one that stands elsewhere.
+    A field of the same object is preferred to one elsewhere. None if no field is meant.
     """
     name, here = str(place[-1]), _fields_at(place[:-1], schema, document)
     aliased = FIELDS.get(plain(name), ())
@@ -190,7 +190,7 @@ def _show(value: Any) -> str:
 
 
 def _schema_at(place: Place, schema: Mapping[str, Any], document: Any) -> Mapping[str, Any]:
-    """The part of the JSON schema that speaks of `place` in the document; empty where none does."""
+    """The part of the JSON schema for `place` in the document; empty if there is none."""
     here: Mapping[str, Any] = schema
     for depth, part in enumerate(place):
         all_branches = [_resolve(branch, schema) for branch in _branches(_resolve(here, schema))]
@@ -201,9 +201,10 @@ def _schema_at(place: Place, schema: Mapping[str, Any], document: Any) -> Mappin
 
 
 def _own_branches(node: Mapping[str, Any], value: Any, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The branches of a union that speak of `value`: that of its `kind`, the first one where it has none.
+    """The branches of a union that apply to `value`: the one of its `kind`, or the first if it names none of them.
 
-    Where one field alone tells the branches apart (`oneOf`), those whose field it has.
+    If the required fields tell the branches apart (`oneOf`), the last branch whose fields `value` has. All branches if
+    neither rule decides.
     """
     branches = [_resolve(branch, schema) for branch in _branches(_resolve(node, schema))]
     if "oneOf" in node and isinstance(value, dict):
@@ -225,7 +226,7 @@ def _below(part: str | int, node: Mapping[str, Any]) -> Mapping[str, Any] | None
 
 
 def _items(node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of each value of a list; of a list of a fixed length that of its first one."""
+    """The schema of each value of a list; for a list of fixed length, the schema of its first value."""
     items: Mapping[str, Any] = node.get("items") or next(iter(node.get("prefixItems", ())), {})
     return items
 

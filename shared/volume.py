@@ -1,17 +1,17 @@
-"""The shared volume: where everything true about datasets, jobs and workers is kept.
+"""The shared volume, which holds everything true about datasets, jobs and workers.
 
 fitstop-volume.json            which volume this is (shared.volume_identity)
 datasets/<dataset id>/         data.parquet or arrays/, dataset.json
 models/<weights id>/           weights.h5, model.json: see shared.weights
 programs/<program id>/         latest.json, versions/<version>/: see shared.program
-open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
-                               as a rule the spec, nobody reads. `.<project>` follows, but for the project `default`
+open/<priority>-<job id>       a marker while the job has no result: its name gives the order of the queue; its content,
+                               usually the spec, is not read. `.<project>` follows, except for the project `default`
 annotated/<job id>.<number>    an empty file for each job with tags or a note: see shared.annotations
-turns/<number>.<project>       whose turn it was (shared.turns)
+turns/<number>.<project>       the turns of the projects (shared.turns)
 sweeps/<sweep id>/             see shared.sweep.folder
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
-deleted/                       what is on its way out: taken from its place whole, nothing of it is read again
-workers/<worker>.json          what each worker last said of itself; only for people to read
+deleted/                       folders that are being removed, moved here whole, and the ids of what was deleted
+workers/<worker>.json          the last card of each worker; only for people to read
 """
 
 import json
@@ -63,25 +63,25 @@ ARRAYS = "arrays"
 _PIECE_BYTES = 1024**2
 # Longer than an Idempotency-Key is kept.
 _REMEMBERED_SECONDS = 7 * 24 * 3600.0
-# What is kept of a dataset that was removed: its place in the list, for a client between two pages.
+# Suffix of a removed dataset's record: its place in the list, for a client between two pages.
 _DATASET_GRAVE = ".dataset"
 
 log = logging.getLogger(__name__)
 
 
 class DatasetOrigin(NamedTuple):
-    """What is known of a dataset for a while after it was removed."""
+    """Facts of a dataset that are kept for a week after it was removed."""
 
     created_at: str
     project: str
 
 
 def _nothing(_folder: JobFolder) -> None:
-    """Most jobs begin with nothing but their spec."""
+    """Put nothing into the folder of a new job: most jobs begin with only their spec."""
 
 
 class Volume:
-    """The volume below one folder. Makes the folders that are missing; raises OSError where it cannot."""
+    """The volume below one folder. Creates the folders that are missing; raises OSError if it cannot."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -99,27 +99,27 @@ class Volume:
         self.identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.annotated, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
-        # Those whose names this process has brought onto the disk.
+        # Shards whose names this process has synced to the disk.
         self._safe_shards: set[str] = set()
 
     # Its state
 
     def check(self) -> None:
-        """Raise OSError where the volume is away or cannot be read. Costs one look at one file."""
+        """Raise OSError if the volume is unavailable or cannot be read. Costs one look at one file."""
         self.identity.check()
         if (mirror := mirror_at(self.root)) is not None:
             mirror.check()
 
     def check_room(self, least_bytes: int) -> None:
-        """Raise OSError (ENOSPC) where the filesystem says that less is free. Knows nothing of quotas."""
+        """Raise OSError (ENOSPC) if the filesystem has less free space. Ignores quotas."""
         check_room(self.root, least_bytes)
 
     def probe(self, size: int) -> None:
-        """Write a file of `size` bytes, bring it onto the disk and remove it. Raises OSError where that fails."""
+        """Write a file of `size` bytes, sync it and remove it. Raises OSError if that fails."""
         if (mirror := mirror_at(self.root)) is not None:
             mirror.probe(size)
         folder = self.deleted / f"probe-{secrets.token_hex(6)}"
-        # No zeros: some filesystems store none.
+        # Not zeros, which some filesystems do not store.
         piece = os.urandom(_PIECE_BYTES)
         try:
             folder.mkdir()
@@ -130,7 +130,7 @@ class Volume:
     # Datasets
 
     def dataset_folder(self, dataset_id: str) -> Path:
-        """Where a dataset lies; the id has been checked by then."""
+        """The folder of a dataset. Raises ValueError if the id is not valid."""
         if not is_dataset_id(dataset_id):
             raise ValueError(f"not a dataset's id: {dataset_id!r}")
         return self.datasets / dataset_id
@@ -139,12 +139,12 @@ class Volume:
         return self.dataset_folder(dataset_id) / "data.parquet"
 
     def has_data(self, dataset_id: str) -> bool:
-        """Whether the data of a dataset is there."""
+        """Whether the data of a dataset exists."""
         folder = self.dataset_folder(dataset_id)
         return self.data_file(dataset_id).exists() or (folder / ARRAYS).exists() or bool(missing_files(folder))
 
     def has_files(self, record: JobRecord) -> bool:
-        """Whether the data of a job is there, its program, and the weights that its model starts from."""
+        """Whether the data of a job, its program, and the weights that its model starts from exist."""
         spec = record.spec
         if isinstance(spec, ProgramJobSpec):
             program = self.programs.version_folder(spec.program.id, record.program_version or "")
@@ -153,7 +153,7 @@ class Volume:
         return self.has_data(spec.dataset.id) and (weights is None or self.weights.place(weights).exists())
 
     def bring_files(self, record: JobRecord) -> None:
-        """Have what `has_files` looks for on this machine, where the volume is in a bucket. Raises OSError."""
+        """Fetch the files of `has_files` to this machine if the volume is in a bucket. Raises OSError."""
         spec = record.spec
         bring(*map(self.dataset_folder, spec.dataset_ids))
         if isinstance(spec, ProgramJobSpec):
@@ -162,13 +162,13 @@ class Volume:
             bring(self.weights.place(weights))
 
     def dataset(self, dataset_id: str) -> DatasetInfo | None:
-        """What is known of a dataset; None where there is none, whatever the id holds. Raises UnusableDocument."""
+        """The facts of a dataset; None if it does not exist or the id is not valid. Raises UnusableDocument."""
         if not is_dataset_id(dataset_id):
             return None
         return read_document(self.dataset_folder(dataset_id) / "dataset.json", DatasetInfo)
 
     def dataset_stamp(self, dataset_id: str) -> Stamp | None:
-        """What tells one dataset from another that came to be under the same id; None where there is none."""
+        """A stamp that differs for each dataset uploaded under the same id; None if there is no dataset."""
         if not is_dataset_id(dataset_id):
             return None
         return file_stamp(f"{self.datasets}/{dataset_id}/dataset.json")
@@ -178,15 +178,15 @@ class Volume:
         return sorted(entry.name for entry in self.datasets.iterdir() if is_dataset_id(entry.name))
 
     def publish_dataset(self, prepared: Path, dataset_id: str) -> bool:
-        """Make a prepared folder the dataset with that id, whole or not at all; False where the id is taken.
+        """Make a prepared folder the dataset with that id atomically; False if the id is taken.
 
-        `prepared` lies on the volume and its files are fsynced.
+        `prepared` is on the volume and its files are fsynced.
         """
         place = self.dataset_folder(dataset_id)
         return publish_folder(self.root, prepared, place, lambda: self.dataset(dataset_id))
 
     def remove_dataset(self, dataset_id: str) -> bool:
-        """Make a dataset not exist any more, at once and whole; False where there is none."""
+        """Remove a dataset atomically; False if it does not exist."""
         origin = self.dataset_origin(dataset_id)
         if origin is not None:
             grave = {"created_at": origin.created_at, "project": origin.project}
@@ -194,7 +194,7 @@ class Volume:
         return self._remove(self.dataset_folder(dataset_id))
 
     def dataset_origin(self, dataset_id: str) -> DatasetOrigin | None:
-        """When a dataset was made and whose it is, also of one removed in the last week; None where there was none."""
+        """When a dataset was created, and its project, also if it was removed in the last week; else None."""
         if not is_dataset_id(dataset_id):
             return None
         info = self.dataset(dataset_id)
@@ -205,7 +205,7 @@ class Volume:
         return grave and DatasetOrigin(str(grave["created_at"]), str(grave.get("project", DEFAULT_PROJECT)))
 
     def remove_weights(self, weights_id: str) -> bool:
-        """Make uploaded weights not exist any more, at once and whole; False where there are none."""
+        """Remove uploaded weights atomically; False if they do not exist."""
         return self._remove(self.weights.place(weights_id))
 
     def _dataset_grave(self, dataset_id: str) -> Path:
@@ -214,27 +214,27 @@ class Volume:
     # Programs
 
     def program(self, program_id: str, version: str | None = None) -> ProgramInfo | None:
-        """A version of a program, by default the latest; None where there is none, whatever the texts hold.
+        """A version of a program, by default the latest; None if it does not exist or a text is not valid.
 
         Raises UnusableDocument.
         """
         return self.programs.find(program_id, version)
 
     def remove_program(self, program_id: str) -> bool:
-        """Make a program not exist any more, with all versions, at once and whole; False where there is none."""
+        """Remove a program with all versions atomically; False if it does not exist."""
         return self._remove(self.programs.place(program_id))
 
     # Jobs
 
     def job(self, job_id: str) -> JobFolder | None:
-        """The folder of a job that exists; None for everything else, without a look outside the volume."""
+        """The folder of a job; None if it does not exist or the id is not valid. Never looks outside the volume."""
         if not is_job_id(job_id):
             return None
         folder = self.job_folder(job_id)
         return folder if folder.spec_file.exists() else None
 
     def job_folder(self, job_id: str) -> JobFolder:
-        """Where a job lies or will lie; the id has been checked by then."""
+        """The folder of a job, which need not exist. The caller has checked the id."""
         return JobFolder(self.jobs / job_id[-2:] / job_id)
 
     def job_ids(self) -> list[str]:
@@ -250,12 +250,12 @@ class Volume:
     def store_job(
         self, record: JobRecord, prepare: Callable[[JobFolder], None] = _nothing, *, is_shared: bool = False
     ) -> JobFolder:
-        """Make a new job exist. When this returns it is safe, and only now may anybody hear of it.
+        """Create a new job. It is durable when this returns, and nobody may be notified of it before.
 
-        First `prepare` puts into its folder what the job begins with. The spec is written as the job's marker, and then
-        linked to its place: a job that exists is always marked, and a marker without a job means nothing. Raises
-        OSError where the volume cannot take it, and what `prepare` raises; then nothing is left, unless the id
-        `is_shared` with others who may be storing the same job at this moment: what is there could be theirs.
+        First `prepare` writes into the folder the files that the job begins with. The spec is written as the job's
+        marker and then linked to its place: a job always has a marker, and a marker without a job means nothing. Raises
+        OSError if the volume cannot store it, and what `prepare` raises. Then nothing is left, except in a bucket that
+        may have stored the job, or if `is_shared`: others may be storing the same job at this moment.
         """
         folder = self.job_folder(record.id)
         shard = folder.path.parent.name
@@ -267,7 +267,7 @@ class Volume:
             if mirror is not None:
                 mirror.upload_folder(folder.path)
                 create_file(marker, b"")
-                # A bucket that fails here may have it all the same.
+                # If `store` fails from here on, the bucket may have stored the spec all the same.
                 may_exist = True
             folder.store(record, self.open, *self._above(shard), draft=None if mirror else marker)
         except (OSError, FitstopError):
@@ -280,25 +280,24 @@ class Volume:
         return folder
 
     def _above(self, shard: str) -> tuple[Path, ...]:
-        """The folder of the shards, where this one's name may not be on the disk yet."""
+        """The folder of the shards, if the name of this shard may not be on the disk yet."""
         return () if shard in self._safe_shards else (self.jobs,)
 
     def open_jobs(self) -> Iterator[OpenJob]:
-        """The jobs without a result. Those of one project are in the order in which they are served."""
+        """The jobs without a result. Those of one project are in the order of its queue."""
         for name in sorted(entry.name for entry in os.scandir(self.open)):
             marker = OpenJob.parse(name)
             if marker is not None:
                 yield marker
 
     def close_job(self, open_job: OpenJob) -> None:
-        """Take the marker of a job that has its result out of the queue's order."""
+        """Remove the marker of a job that has its result."""
         remove_file(self.open / open_job.name)
 
     def remove_job(self, open_job: OpenJob) -> bool:
-        """Make a job that is over not exist any more, at once and whole; False where there is none.
+        """Remove a finished job atomically; False if it does not exist.
 
-        Its folder leaves its place in one move, so that a job that is half deleted is no job. Who has a file of it
-        open reads on to its end.
+        Its folder leaves its place in one move, so that no job is half deleted. Open files of it can still be read.
         """
         self.close_job(open_job)
         add_name(self.deleted / open_job.job_id)
@@ -306,11 +305,14 @@ class Volume:
         return self._remove(self.job_folder(open_job.job_id).path)
 
     def was_deleted(self, job_id: str) -> bool:
-        """Whether there was a job or a sweep of this id, not long ago; nobody makes one again under it."""
+        """Whether a job or sweep with this id was deleted; known for a week after its creation. Ids are not reused."""
         return (self.deleted / job_id).exists()
 
     def remove_leftovers(self) -> None:
-        """Remove for good what was deleted when a process was killed, and the names of what was deleted long ago."""
+        """Remove what a killed process left in `deleted`, and the names that are older than a week.
+
+        The age of a job or a sweep counts from its creation, that of a dataset from its removal.
+        """
         for grave in list(self.deleted.iterdir()):
             if grave.name.endswith(_DATASET_GRAVE):
                 if time.time() - grave.stat().st_mtime > _REMEMBERED_SECONDS:
@@ -321,7 +323,7 @@ class Volume:
                 remove_name(grave)
 
     def remove_sweep(self, sweep_id: str) -> bool:
-        """Make a sweep not exist any more, at once and whole; False where there is none. Its jobs stay."""
+        """Remove a sweep atomically; False if it does not exist. Its jobs stay."""
         add_name(self.deleted / sweep_id)
         return self._remove(self.root / "sweeps" / sweep_id)
 
@@ -339,28 +341,28 @@ class Volume:
         return True
 
     def forget_marker(self, job_id: str) -> None:
-        """Remove the marker of a job that was never stored and that nobody will store any more."""
+        """Remove the marker of a job that was never stored and never will be."""
         for marker in self.open.glob(f"?-{job_id}*"):
             remove_name(marker)
 
     # Workers
 
     def show_worker(self, card: WorkerCard) -> None:
-        """Put a worker's card in place of its last one."""
+        """Replace a worker's card."""
         replace_file(self.workers / f"{card.worker}.json", encode(card.model_dump(mode="json")))
 
     def remove_worker(self, worker: str) -> None:
-        """Take away the card of a worker that is gone."""
+        """Remove the card of a worker that has ended."""
         remove_file(self.workers / f"{worker}.json")
 
     def worker_cards(self) -> list[WorkerCard]:
-        """What all workers last said of themselves, by name."""
+        """The last card of every worker, sorted by name."""
         cards = (_card(path) for path in sorted(self.workers.glob("*.json")))
         return [card for card in cards if card is not None]
 
 
 def _card(path: Path) -> WorkerCard | None:
-    """A worker's card; None for one that is gone or cannot be used, since nothing is decided by a card."""
+    """A worker's card; None if it was removed or cannot be used, since no decision depends on a card."""
     try:
         return read_document(path, WorkerCard)
     except UnusableDocument as error:
@@ -370,22 +372,22 @@ def _card(path: Path) -> WorkerCard | None:
 
 @lru_cache(maxsize=1000)
 def _warn_once(problem: str) -> None:
-    """Not at each look at the cards, which are looked at every few seconds."""
+    """Warn of each problem once, since the cards are read every few seconds."""
     log.warning("a worker's card is ignored: %s", problem)
 
 
 def data_file_of(job: JobFolder, dataset_id: str) -> Path:
-    """The data of a dataset on the volume that `job` lies on; for a program that knows a job's folder alone."""
+    """The data file of a dataset on the volume of `job`, for a program that only knows a job's folder."""
     if not is_dataset_id(dataset_id):
         raise ValueError(f"not a dataset's id: {dataset_id!r}")
     return job.volume_root / "datasets" / dataset_id / "data.parquet"
 
 
 def arrays_folder_of(job: JobFolder, dataset_id: str) -> Path:
-    """Where the arrays of a dataset are on the volume that `job` lies on."""
+    """The folder of a dataset's arrays on the volume of `job`."""
     return data_file_of(job, dataset_id).with_name(ARRAYS)
 
 
 def dataset_of(job: JobFolder, dataset_id: str) -> DatasetInfo | None:
-    """What is known of a dataset on the volume that `job` lies on; None where there is none."""
+    """The facts of a dataset on the volume of `job`; None if it does not exist."""
     return read_document(data_file_of(job, dataset_id).with_name("dataset.json"), DatasetInfo)

@@ -1,7 +1,7 @@
-"""`fitstop-volume.json`: which volume this is.
+"""`fitstop-volume.json`: the identity of a volume.
 
-Where a volume is not mounted, an empty folder lies in its place, in which every job would be unknown and every write
-would go astray. The marker tells the two apart: a process remembers the id that it met at its start.
+If a volume is not mounted, its place is an empty folder, in which every job would be unknown and every write would be
+lost. The marker tells the two apart: a process remembers the id that it read at its start.
 """
 
 import errno
@@ -13,18 +13,18 @@ from shared.durable import create_file, encode
 from shared.stamps import Stamp, file_stamp
 
 MARKER_FILE = "fitstop-volume.json"
-# The record of a copy into this place (shared.copying).
+# The record of a copy into this folder (shared.copying).
 COPY_FOLDER = "fitstop-copy"
 COPY_FILE = f"{COPY_FOLDER}/copy.json"
 
 
 def is_volume(root: Path) -> bool:
-    """Whether a volume is at `root`, and not the empty folder where one is to be mounted."""
+    """Whether a volume is at `root`, and not an empty mount point."""
     return (root / MARKER_FILE).exists() or (root / "jobs").is_dir()
 
 
 def check_copied(root: Path) -> None:
-    """Raise OSError where a copy into this folder is not finished: it is no volume yet."""
+    """Raise OSError if a copy into this folder is not finished: it is not a volume yet."""
     if (root / COPY_FILE).exists():
         reason = "the copy into this folder is unfinished: run `fitstop volume copy` again"
         raise OSError(errno.EBUSY, reason, str(root))
@@ -37,14 +37,14 @@ class VolumeMarker(Document):
 
 
 class VolumeAway(OSError):
-    """The volume is not in its place."""
+    """The volume is not mounted in its place."""
 
 
 class VolumeIdentity:
-    """The identity of the volume at `root`. Marks a volume that has no marker: a new one, or one of an older Fitstop.
+    """The identity of the volume at `root`. Marks a volume without a marker: a new one, or one of an older Fitstop.
 
-    Raises OSError where a new volume cannot be marked, and where a copy into its folder is not finished. An existing
-    one that is read-only or full is marked later, by another process.
+    Raises OSError if a new volume cannot be marked, or if a copy into its folder is not finished. An existing volume
+    that is read-only or full is marked later, by another process.
     """
 
     def __init__(self, root: Path) -> None:
@@ -55,7 +55,7 @@ class VolumeIdentity:
         self.id = self._read() or self._mark()
 
     def check(self) -> None:
-        """Raise VolumeAway where no volume, or another one, is in the place of the one that this process knows."""
+        """Raise VolumeAway if the volume is not mounted, or is not the one that this process knows."""
         stamp = self._look()
         if stamp is not None and stamp == self._stamp:
             return

@@ -1,6 +1,6 @@
 """Uploaded weights of a model: `models/<id>/weights.h5`, and `model.json` beside it, written once.
 
-Nobody loads them as a model. The training process reads their arrays by name, and the API only their first bytes.
+They are never loaded as a model. The training process reads their arrays by name, the API only their first bytes.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ WEIGHTS_FILE = "weights.h5"
 
 
 class WeightsInfo(Document):
-    """Uploaded weights. `sha256` and `bytes` are those of the upload, `data_sha256` is that of the kept HDF5 file.
+    """Uploaded weights. `sha256` and `bytes` are of the upload, `data_sha256` is of the stored HDF5 file.
 
     `project` is that of the key that uploaded them.
     """
@@ -35,7 +35,7 @@ class WeightsInfo(Document):
 
 
 class WeightsStore:
-    """All uploaded weights of a volume. Makes their folder with the first upload."""
+    """All uploaded weights of a volume. The first upload creates their folder."""
 
     def __init__(self, root: Path) -> None:
         self._volume = root
@@ -47,27 +47,27 @@ class WeightsStore:
         return sorted(entry.name for entry in found if is_weights_id(entry.name))
 
     def find(self, weights_id: str) -> WeightsInfo | None:
-        """What is known of the weights; None where there are none, whatever the id holds. Raises UnusableDocument."""
+        """The facts of the weights; None if they do not exist or the id is not valid. Raises UnusableDocument."""
         return read_document(self.place(weights_id) / DOCUMENT, WeightsInfo) if is_weights_id(weights_id) else None
 
     def place(self, weights_id: str) -> Path:
-        """The folder of the weights. Raises ValueError for a text that is no id."""
+        """The folder of the weights. Raises ValueError if the id is not valid."""
         if not is_weights_id(weights_id):
             raise ValueError(f"not an id of weights: {weights_id!r}")
         return self.folder / weights_id
 
     def make_folder(self) -> Path:
-        """The folder of all weights, on the disk."""
+        """Create the folder of all weights durably, and return it."""
         make_folder(self.folder, within=self._volume)
         return self.folder
 
     def publish(self, prepared: Path, weights_id: str) -> bool:
-        """Make a prepared folder the weights with that id, whole or not at all; False where the id is taken."""
+        """Make a prepared folder the weights with that id atomically; False if the id is taken."""
         return publish_folder(self._volume, prepared, self.place(weights_id), lambda: self.find(weights_id))
 
 
 def weights_of(spec: AnyJobSpec) -> str | None:
-    """The id of the weights that a job starts from; None where it draws its own."""
+    """The id of the uploaded weights that a job starts from, or None."""
     if isinstance(spec, ProgramJobSpec):
         return None
     return spec.model.weights if isinstance(spec.model, KerasSpec | ApplicationSpec) else None

@@ -1,6 +1,6 @@
-"""`workers/<worker>.json`: what a worker says of itself every few seconds.
+"""`workers/<worker>.json`: a worker's card, which the worker writes every few seconds.
 
-For people to read; nothing is decided by it.
+For people to read; no decision depends on it.
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +11,7 @@ from shared.times import Time
 
 
 class RunningAttempt(BaseModel):
-    """An attempt that the worker has in one of its slots; one on more `devices` than a slot holds is in several."""
+    """An attempt in one slot of the worker. One that needs more `devices` than a slot has is in several slots."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -22,7 +22,7 @@ class RunningAttempt(BaseModel):
 
 
 class GpuUse(BaseModel):
-    """How busy a GPU was over the last moments, in per cent of the time, and how much of its memory is taken."""
+    """Recent utilization of a GPU, in percent of the time, and the memory in use, by all processes."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -32,7 +32,7 @@ class GpuUse(BaseModel):
 
 
 class Gpu(BaseModel):
-    """One GPU of a worker, by its name for CUDA, and the slots that hold it; None is what the driver does not say."""
+    """One GPU of a worker, `card` as CUDA names it, and the slots that hold it. None: the driver does not report it."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -45,14 +45,14 @@ class Gpu(BaseModel):
 
 
 class WorkerCard(Document):
-    """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
-    takes none for now, or never, `paused` why it does not until the volume is well again.
+    """One worker. `worker` is its name, new at each start.
 
-    `gpu` is the use of the first GPU, None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is
-    there and is not used, since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of
-    its machine or container. `programs`: how it runs programs; `no_programs`: why it takes none, empty where it does.
-    Each of the `slots` holds `slot_devices` devices, of `gpus` where it has some; a job in several slots may have up to
-    `most_devices`. `kept_for`: the job that free slots are kept for until enough of them are free, empty where none is.
+    `ready`: it would take a job now. `unfit`: why it takes none, now or ever. `paused`: why it waits until the volume
+    is usable. `gpu` is the use of the first GPU; None on a CPU, or if the driver does not report it. `idle_gpu` names a
+    GPU that is not used, since the installed TensorFlow is the CPU build. `memory_bytes` is the memory of its machine
+    or container. `programs`: how it runs programs. `no_programs`: why it takes none, empty if it does. Each of the
+    `slots` holds `slot_devices` devices, of `gpus` if it has some. A job in several slots may have up to
+    `most_devices`. `kept_for`: the job for which free slots are kept until enough of them are free, else empty.
     """
 
     worker: str
@@ -80,5 +80,5 @@ class WorkerCard(Document):
 
     @property
     def widest(self) -> int:
-        """The most devices that a job may have here; a worker of an earlier version runs each job in one slot."""
+        """Maximum devices of a job on this worker. A worker of an earlier version runs each job in one slot."""
         return max(self.slot_devices, self.most_devices)

@@ -1,6 +1,6 @@
-"""A spec judged against the data that it names, with nothing left open: a judge for each kind of data and of model.
+"""Resolve a spec against the data that it names: fill in every "auto" and check it, for each kind of data and model.
 
-What an answer refuses and what a training does with the rows rest on the same code (`row_facts`, `shared.rows`).
+The checks of the API and the training use the same code for the rows (`row_facts`, `shared.rows`).
 """
 
 from shared.resolve.job import Resolved, auto_monitor, problems_without_data, resolve

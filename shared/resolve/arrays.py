@@ -1,4 +1,4 @@
-"""The judgement of arrays: the target's task, the shapes of the inputs, and the two parts."""
+"""Checks of arrays: the task of the target, the shapes of the inputs, and the training and validation part."""
 
 from math import prod
 
@@ -9,13 +9,13 @@ from shared.resolve.split import judge_split
 from shared.spec import ArraysSpec, JobSpec
 from shared.task import MOST_CLASSES, TaskKind
 
-# Class numbers by the target's own row are spread over as many columns as there are classes.
+# Losses of a one-hot target, which has a column for each class.
 _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _WHOLE = ("bool", "int", "uint")
 
 
 def judge_arrays(asked: JobSpec, spec: ArraysSpec, data: DatasetInfo, found: Findings) -> JudgedData:
-    """Report everything that is wrong with the arrays or with what is asked of them."""
+    """Report every problem of the arrays and of their part of the spec."""
     target = data.array("target")
     assert target is not None
     inputs = {one.name: one.shape[1:] for one in data.arrays if one.role == "input" and one.part == "training"}
@@ -45,7 +45,7 @@ def _kind(asked: JobSpec, target: ArrayProfile, found: Findings) -> TaskKind | N
 
 
 def _own_kind(target: ArrayProfile) -> TaskKind:
-    """The task that the target suggests by itself: whole numbers from 0 are classes, everything else a quantity."""
+    """The default task of the target: whole numbers from 0 are classes, everything else is a quantity."""
     if not target.dtype.startswith(_WHOLE) or _width(target) > 1 or (target.minimum or 0) < 0:
         return "regression"
     highest = int(target.maximum or 0)
@@ -55,7 +55,7 @@ def _own_kind(target: ArrayProfile) -> TaskKind:
 
 
 def _refusal(target: ArrayProfile, kind: TaskKind, loss: str) -> str:
-    """Why the target cannot be trained so; empty where it can."""
+    """Why the target does not fit the task; empty if it does."""
     low, high, width = target.minimum or 0.0, target.maximum or 0.0, _width(target)
     shape = f"y of shape {target.shape}"
     if len(target.shape) > 2:
@@ -82,7 +82,7 @@ def _outputs(target: ArrayProfile, kind: TaskKind | None) -> int:
 
 
 def _width(target: ArrayProfile) -> int:
-    """The number of numbers in a row of the target."""
+    """The number of values in a row of the target."""
     return prod(target.shape[1:])
 
 

@@ -1,4 +1,4 @@
-"""A document that is wrong in places as a value all the same: without what is wrong, so that the rest is judged."""
+"""A model made from a document without its wrong parts, so that the rest can be checked."""
 
 import copy
 import json
@@ -13,24 +13,24 @@ from shared.problems import MOST_PROBLEMS, Problem
 from shared.validation import found_problems, meant_field, one_if_large, schema_of
 
 _Model = TypeVar("_Model", bound=BaseModel)
-# Leaving something out can leave something else incomplete; each round leaves out more.
+# Removing a value can make another one incomplete, so each round removes more.
 _MOST_ROUNDS = 6
-# Of a document with more problems nothing else is judged: its list of problems is full.
+# A document with more problems is not checked further: its list of problems is full.
 _MOST_LEFT_OUT = 1000
 
 
 @dataclass(frozen=True)
 class Draft(Generic[_Model]):
-    """What could be read of a document; None where not even a part can be, and then `faults` holds the problems."""
+    """The readable part of a document; None if no part is readable. `faults` holds the problems."""
 
     value: _Model | None
     faults: Faults = field(default_factory=Faults)
 
 
 def make_draft(model: type[_Model], document: Any, stand_in: Mapping[str, Any]) -> Draft[_Model]:
-    """`document` as a `model`: a wrong value gives way to the default, a required one to that of `stand_in`.
+    """Read `document` as a `model`, with defaults in place of wrong values, and values of `stand_in` for required ones.
 
-    `faults` says what was wrong, and where no value may be relied on.
+    `faults` lists what was wrong, and the places whose values are not reliable.
     """
     return _Drafting(model, document, stand_in).draft()
 
@@ -68,13 +68,13 @@ class _Drafting(Generic[_Model]):
         return Faults(tuple(self._problems.values()), frozenset(self._places), self._items)
 
     def _meant(self, found: dict[Place, Problem]) -> set[Place]:
-        """What unknown fields may have meant."""
+        """The places of the fields that unknown fields may have meant."""
         unknown = [place for place, problem in found.items() if problem.code == "unknown_field"]
         meant = (meant_field(place, self._schema, self._document) for place in unknown[:MOST_PROBLEMS])
         return {place for place in meant if place}
 
     def _leave_out(self, left: dict[str, Any], found: Mapping[Place, Problem]) -> None:
-        """Remove the wrong values, items of a list from its end, so that places stay true."""
+        """Remove the wrong values; items of a list from its end, so that the other places stay valid."""
         for place in sorted(found, key=_last_items_first, reverse=True):
             if found[place].code == "missing":
                 self._fill_in(left, place)
@@ -87,7 +87,7 @@ class _Drafting(Generic[_Model]):
         above: Any = left
         for part in place[:-1]:
             if isinstance(above, dict) and part not in above:
-                return  # left out as a whole, with another value that was wrong in it
+                return  # removed already, with a whole object that another wrong value was in
             above = above[part]
         if isinstance(above, list):
             indices = self._items.setdefault(place[:-1], list(range(len(above))))
@@ -98,7 +98,7 @@ class _Drafting(Generic[_Model]):
         del above[place[-1]]
 
     def _fill_in(self, left: dict[str, Any], place: Place) -> None:
-        """Put the stand-in where a required value is missing; without one, leave out what requires it."""
+        """Insert the stand-in for a missing required value. Without one, remove the object that requires it."""
         self._places.add(place)
         above: Any = left
         standing: Any = self._stand_in

@@ -1,6 +1,6 @@
-"""The judgement of a model that starts from an earlier job's: its inputs, its columns, and what becomes of its head.
+"""Checks of a model that starts from an earlier job's: its inputs, its columns, and whether its head is kept.
 
-The training process judges again by `model_misfits` and `column_misfits` before it builds the model.
+The training process repeats `model_misfits` and `column_misfits` before it builds the model.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ from shared.resolve.model import mismatches
 from shared.spec import DatasetSpec, ImagesSpec, JobSpec, TableSpec
 from shared.task import TaskKind
 
-# What decides which numbers the columns of a table become.
+# Settings that decide how the columns of a table become numbers.
 _PREPARATION = ("missing", "categorical_encoding", "hashing_columns", "scaling")
 _NUMBERS = frozenset({"integer", "float"})
 _RANK_OF_IMAGE = 3
@@ -30,7 +30,7 @@ JOB = ("model", "job")
 
 @dataclass(frozen=True)
 class Target:
-    """What the model is to predict: the task, its classes, and the number of outputs; None where that is open."""
+    """What the model must predict: the task, its classes, and the number of outputs; None if unknown."""
 
     kind: TaskKind | None
     classes: tuple[Class, ...] | None
@@ -49,7 +49,7 @@ class Misfit:
 def take_preparation(
     asked: JobSpec, given: Collection[str], earlier: EarlierModel, data: DatasetInfo, found: Findings
 ) -> JobSpec:
-    """The spec with the earlier job's preprocessing but for the fields of the dataset that are `given`."""
+    """The spec with the preprocessing of the earlier job, except for the fields of the dataset that are `given`."""
     wanted, before = asked.dataset, earlier.record.data_spec.dataset
     if isinstance(wanted, ImagesSpec):
         taken = _image_preparation(earlier)
@@ -64,7 +64,7 @@ def take_preparation(
 
 
 def _table_preparation(before: TableSpec, earlier: EarlierModel, target: str, data: DatasetInfo) -> dict[str, Any]:
-    """What the earlier job asked for, and every column dropped that its model was not trained on."""
+    """The preprocessing of the earlier job; every column that its model was not trained on is dropped."""
     needed = {one.name for one in earlier.columns or ()} | {target}
     chosen = before.categorical
     return {
@@ -75,7 +75,7 @@ def _table_preparation(before: TableSpec, earlier: EarlierModel, target: str, da
 
 
 def _image_preparation(earlier: EarlierModel) -> dict[str, Any]:
-    """Size and channels that the model takes, and how its images were resized."""
+    """The size and channels that the model takes, and how its images were resized."""
     before, shapes = earlier.record.data_spec.dataset, list(input_shapes(earlier.config).values())
     taken: dict[str, Any] = {"resize": before.resize} if isinstance(before, ImagesSpec) else {}
     if len(shapes) == 1 and len(shapes[0]) == _RANK_OF_IMAGE and None not in shapes[0][:2]:
@@ -105,7 +105,7 @@ def _warn_of_unread(dropped: Collection[str], found: Findings) -> None:
 
 
 def of_earlier(data: JudgedData, earlier: EarlierModel) -> JudgedData:
-    """What is certain of a table whose columns are prepared as for the earlier model."""
+    """The data with the features of the earlier model if it is a table, which is prepared as for that model."""
     features = earlier.record.data_task.features
     return replace(data, features=features, inputs={"rows": (features,)}) if earlier.columns is not None else data
 
@@ -113,7 +113,7 @@ def of_earlier(data: JudgedData, earlier: EarlierModel) -> JudgedData:
 def model_misfits(
     earlier: EarlierModel, spec: JobSpec, target: Target, inputs: Mapping[str, tuple[int, ...]]
 ) -> list[Misfit]:
-    """Why the model does not take rows of these shapes, or cannot get the head that the target needs."""
+    """The reasons why the model does not take rows of these shapes, or cannot get the head that the target needs."""
     before = earlier.record.data_spec.dataset
     if "table" in {before.kind, spec.dataset.kind} and before.kind != spec.dataset.kind:
         trained_on = "a table" if before.kind == "table" else before.kind
@@ -151,7 +151,7 @@ def _gives_logits(spec: JobSpec) -> bool:
 
 
 def keeps_head(earlier: EarlierModel, dataset: DatasetSpec, target: Target) -> bool:
-    """Whether the earlier model predicts the same: the task, the classes, the target and the number of outputs."""
+    """Whether the earlier model has the same task, classes, target and number of outputs."""
     before = earlier.record
     same = (before.data_task.kind, before.data_task.classes) == (target.kind, target.classes)
     units = earlier.head.units if isinstance(earlier.head, Head) else target.outputs
@@ -163,7 +163,7 @@ def _target_of(dataset: DatasetSpec) -> tuple[object, ...]:
 
 
 def column_misfits(earlier: EarlierModel, spec: DatasetSpec, data: DatasetInfo) -> list[Misfit]:
-    """Why the columns of a table are not those that the earlier model was trained on."""
+    """The differences between the columns of a table and those that the earlier model was trained on."""
     before = earlier.record.data_spec.dataset
     if earlier.columns is None or not isinstance(spec, TableSpec) or not isinstance(before, TableSpec):
         return []
@@ -199,7 +199,7 @@ def _names_misfits(columns: Collection[Column], spec: TableSpec, data: DatasetIn
 
 
 def _column_refusal(one: Column, spec: TableSpec, data: DatasetInfo) -> str:
-    """Why a column of the data cannot be read as the earlier one was; empty where it can."""
+    """Why a column of the data cannot be read as the earlier one was; empty if it can."""
     column = data.column(one.name)
     if column is None:
         return "which the data does not have"
@@ -209,7 +209,7 @@ def _column_refusal(one: Column, spec: TableSpec, data: DatasetInfo) -> str:
         return "which drop_columns names"
     if column.kind != one.kind and not {column.kind, one.kind} <= _NUMBERS:
         return f"which held {one.kind}; that of the data holds {column.kind}"
-    # A boolean is a category where a value is missing, and a number elsewhere: either is read as before.
+    # A boolean column is a category if it has missing values, else a number. Both are read as before.
     if column.kind == "boolean" or encoding_of(column, spec) == one.encoding:
         return ""
     return f"encoded as {one.encoding}; that of the data would be {encoding_of(column, spec)}: see `categorical`"

@@ -1,4 +1,4 @@
-"""The judgement of images: their classes, their size, and the two parts."""
+"""Checks of images: their classes, their size, and their parts."""
 
 from math import prod
 
@@ -13,7 +13,7 @@ _USUAL_SIZE = (224, 224)
 
 
 def judge_images(asked: JobSpec, spec: ImagesSpec, data: DatasetInfo, found: Findings) -> JudgedData:
-    """Report everything that is wrong with the images or with what is asked of them."""
+    """Report every problem of the images and of their part of the spec."""
     profile = data.images
     assert profile is not None
     spec = _fill_in(spec, profile)
@@ -32,7 +32,7 @@ def judge_images(asked: JobSpec, spec: ImagesSpec, data: DatasetInfo, found: Fin
 
 
 def _fill_in(spec: ImagesSpec, profile: ImagesProfile) -> ImagesSpec:
-    """The spec with its size and channels decided."""
+    """The spec with its size and channels filled in."""
     has_one_size = profile.width[0] == profile.width[1] and profile.height[0] == profile.height[1]
     own = (profile.height[0], profile.width[0])
     fits = has_one_size and all(8 <= one <= 1024 for one in own)
@@ -58,7 +58,7 @@ def _kind(asked: JobSpec, classes: int, found: Findings) -> TaskKind | None:
 
 
 def _judge_parts(spec: ImagesSpec, profile: ImagesProfile, found: Findings) -> int:
-    """The number of images to train on."""
+    """Report problems of the parts, and return the number of training images."""
     to_split = [one.unsplit + one.train for one in profile.classes]
     has_validation, has_test = (any(getattr(one, name) for one in profile.classes) for name in ("validation", "test"))
     rows = judge_split(spec, sum(to_split), to_split, found, has_validation=has_validation, has_test=has_test)

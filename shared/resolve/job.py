@@ -1,8 +1,7 @@
-"""From what a client asked for to what will run: every "auto" filled in, everything judged against the data.
+"""Turn a client's spec into the spec that runs: fill in every "auto", and check everything against the data.
 
-A spec that passes here names only columns that exist, a loss and metrics that fit the target, and monitors that the
-run will have. Keras would only warn about a missing monitor, train to the last epoch and overwrite the "best" each
-time.
+A spec that passes names only columns that exist, a loss and metrics that fit the target, and monitors that the run
+logs. Keras would only warn about a missing monitor, train to the last epoch and overwrite the "best" model each time.
 """
 
 from collections.abc import Sequence
@@ -57,14 +56,14 @@ _Monitoring = TypeVar("_Monitoring", ModelCheckpointSpec, ReduceLROnPlateauSpec,
 
 @dataclass(frozen=True)
 class Resolved:
-    """A spec with nothing left open, what it means for the model, and what will run but hardly as it was meant."""
+    """A spec without "auto", the task of its model, and warnings about what is probably not intended."""
 
     spec: JobSpec
     task: Task
     warnings: tuple[str, ...]
 
 
-def resolve(  # noqa: PLR0913  one for each thing that it is judged by
+def resolve(  # noqa: PLR0913  one for each thing that it is checked against
     asked: JobSpec,
     data: DatasetInfo,
     rows: DatasetRows | None = None,
@@ -73,11 +72,11 @@ def resolve(  # noqa: PLR0913  one for each thing that it is judged by
     *,
     earlier: EarlierModel | None = None,
 ) -> Resolved:
-    """Fill in and judge `asked` against the data that it names. Raises Refused with every problem at once.
+    """Fill in and check `asked` against the data that it names. Raises Refused with every problem at once.
 
-    With `rows` the rows that will be trained on and validated on are judged, without them the columns' profiles alone.
-    `faults` are those of the document that `asked` was read from. Without `memory` no limit is judged by.
-    `earlier` is the model of an earlier job that `asked` starts from; without it nothing is judged by that.
+    With `rows`, the training and validation rows are checked, without them only the profiles of the columns. `faults`
+    are those of the document that `asked` was read from. Without `memory`, no limit of memory is checked. `earlier` is
+    the model of an earlier job that `asked` starts from; without it, nothing about that model is checked.
     """
     given, found = asked.dataset.model_fields_set, Findings(faults)
     if isinstance(asked.dataset, TableSpec):
@@ -88,7 +87,7 @@ def resolve(  # noqa: PLR0913  one for each thing that it is judged by
 
 
 def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[Problem, ...]:
-    """Everything that is wrong with `asked` whatever its dataset holds."""
+    """The problems of `asked` that do not depend on the content of its dataset."""
     judge = _Judge(asked, Findings(faults))
     judge.found.doubt("dataset")
     judge.judge(JudgedData(asked.dataset, asked_kind(asked, judge.found)))
@@ -96,7 +95,7 @@ def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[P
 
 
 class _Judge:
-    """Collects what is wrong, part by part, so that a client hears all of it in one answer."""
+    """Collects the problems of all parts, so that a client gets all of them in one answer."""
 
     def __init__(self, asked: JobSpec, found: Findings, earlier: EarlierModel | None = None) -> None:
         self._asked = asked
@@ -124,7 +123,7 @@ class _Judge:
         return Resolved(spec, task, tuple(self.found.warnings))
 
     def _judge_data(self, data: DatasetInfo, rows: DatasetRows | None) -> JudgedData:
-        """By the judge of the dataset's kind."""
+        """Check the data as its kind requires."""
         asked, wanted = self._asked, self._asked.dataset
         if wanted.kind != data.kind:
             detail = f'received "{wanted.kind}"; the dataset "{data.id}" is of kind "{data.kind}"'
@@ -139,7 +138,7 @@ class _Judge:
         return judged if self._earlier is None else of_earlier(judged, self._earlier)
 
     def judge(self, data: JudgedData) -> tuple[JobSpec, tuple[str, ...], int | None]:
-        """The spec with nothing left open, the names of its logs, and the number of its model's parameters."""
+        """Return the spec without "auto", the names in its logs, and the number of its model's parameters."""
         self._kind = data.kind
         metrics = self._metrics()
         names = self._log_names(metrics)
@@ -162,7 +161,7 @@ class _Judge:
         if kind and asked.loss_name != "auto" and asked.loss_name not in LOSSES[kind]:
             detail = f'received "{asked.loss_name}"; a {kind} target takes {list_names(LOSSES[kind])}'
             self._problem(("hyperparameters", "loss"), detail, "loss_does_not_fit")
-            # The loss or what makes the task is wrong, and the metrics fit one of the two.
+            # Either the loss or the setting that decides the task is wrong, and the metrics fit one of the two.
             kind = self._kind = None
         if asked.metrics == "auto":
             return DEFAULT_METRICS[kind] if kind else ()
@@ -176,7 +175,7 @@ class _Judge:
         return asked.metrics
 
     def _log_names(self, metrics: tuple[Metric, ...]) -> tuple[str, ...]:
-        """The names that the logs will have; where that is open, all that they may have."""
+        """The names in the logs; if they are not certain, all possible names."""
         self._are_names_sure = self.found.is_sure("hyperparameters/metrics") and (
             self._kind is not None or self._asked.hyperparameters.metrics != "auto"
         )
@@ -200,7 +199,7 @@ class _Judge:
         return asked.model_copy(update={"metrics": metrics, "loss": self._loss(), "batch_size": batch_size})
 
     def _judge_devices(self, asked: Hyperparameters, batch_size: int) -> None:
-        """Several devices share each batch, on the stock engine, whose programs XLA does not compile there."""
+        """Check the settings for several devices: each batch is shared, on the stock engine and without XLA."""
         several = f"a job on {asked.devices} devices"
         if asked.devices > 1 and asked.engine == "fused":
             detail = f'received "fused"; {several} trains on the stock engine: use "auto" or "stock", or devices 1'
@@ -244,7 +243,7 @@ class _Judge:
         )
 
     def _with_one_rule_for_the_rate(self, asked: Callbacks) -> Callbacks:
-        """A schedule takes the place of the default reduction on a plateau; asked for together they are refused."""
+        """Replace the default reduction on a plateau if there is a schedule; if both are given, report a problem."""
         schedule, epochs = asked.learning_rate_schedule, self._asked.hyperparameters.epochs
         if schedule is None:
             return asked
@@ -260,7 +259,7 @@ class _Judge:
         return asked.model_copy(update={"learning_rate_schedule": schedule, "reduce_lr_on_plateau": None})
 
     def _monitoring(self, asked: _Monitoring | None, field: str, names: tuple[str, ...]) -> _Monitoring | None:
-        """The same callback with its monitor and mode filled in; a monitor that the run will not have is refused."""
+        """The callback with its monitor and mode filled in. A monitor that the run does not log is a problem."""
         if asked is None:
             return None
         monitor = asked.monitor
@@ -317,7 +316,7 @@ class _Judge:
             )
 
     def _warn_of_unreachable(self, field: str, rule: ReduceLROnPlateauSpec | EarlyStoppingSpec | None) -> None:
-        """A metric between 0 and 1 never improves by more than 1."""
+        """Warn of a min delta of 1 or more for a metric that is always between 0 and 1."""
         if rule is None or rule.min_delta < 1 or not is_between_0_and_1(rule.monitor):
             return
         effect = "the learning rate is reduced" if field == "reduce_lr_on_plateau" else "training stops"
@@ -327,7 +326,7 @@ class _Judge:
         )
 
     def _are_defaults(self, reduce_lr: ReduceLROnPlateauSpec, stopping: EarlyStoppingSpec) -> bool:
-        """Whether both wait as they do when nothing is asked of them."""
+        """Whether both callbacks have their default monitor and patience."""
         first, second = ReduceLROnPlateauSpec(), EarlyStoppingSpec()
         usual = (first.monitor, first.patience, auto_monitor(self._default_names()), second.patience)
         return usual == (reduce_lr.monitor, reduce_lr.patience, stopping.monitor, stopping.patience)
@@ -337,7 +336,7 @@ class _Judge:
 
 
 def judge_budget(asked: Budget | None, found: Findings) -> Budget | None:
-    """The same budget; None where it limits nothing."""
+    """Report a deadline that has passed, and return the budget, None if it has no limits."""
     if asked and asked.deadline and seconds_until(asked.deadline) <= 0:
         detail = f'received "{asked.deadline}", which has passed: it is {utc_now()} here'
         found.problem(("budget", "deadline"), detail, "passed")
@@ -345,5 +344,5 @@ def judge_budget(asked: Budget | None, found: Findings) -> Budget | None:
 
 
 def auto_monitor(names: Sequence[str]) -> str:
-    """What "auto" watches."""
+    """The monitor for "auto"."""
     return "val_accuracy" if "val_accuracy" in names else "val_loss"

@@ -1,4 +1,4 @@
-"""What is certain about the data of a job, whatever its kind."""
+"""The facts of a job's data that are certain, for all kinds of data."""
 
 from dataclasses import dataclass, field
 
@@ -11,11 +11,11 @@ Class = int | float | bool | str
 
 @dataclass(frozen=True)
 class JudgedData:
-    """What is certain; None where another fault leaves it open.
+    """The facts of the data that are certain; None if another fault makes them uncertain.
 
-    `spec` is the dataset's spec with nothing left open. `inputs` gives for each input the shape of one row. `outputs`
-    is the number of the model's outputs, `features` that of the numbers in one row. `classes` are the target's classes
-    in the order of the outputs, None for a regression, for `positive`, and where there are too many to list.
+    `spec` is the dataset's spec without "auto". `inputs` maps each input to the shape of one row. `outputs` is the
+    number of the model's outputs, `features` the number of values in one row. `classes` are the target's classes in the
+    order of the outputs; None for a regression, with `positive`, or if there are too many to list.
     """
 
     spec: DatasetSpec
@@ -28,12 +28,12 @@ class JudgedData:
 
     @property
     def only_input(self) -> tuple[int, ...] | None:
-        """The shape of one row where there is one input; None where there are several, or it is open."""
+        """The shape of one row if there is one input; None if there are several, or none is known."""
         return next(iter(self.inputs.values())) if len(self.inputs) == 1 else None
 
 
 def asked_kind(asked: JobSpec, found: Findings) -> TaskKind | None:
-    """The task that the spec decides by itself; None where the target does, or where that is open."""
+    """The task if the spec alone decides it; None if the target decides, or a fault makes it uncertain."""
     if isinstance(asked.dataset, TableSpec) and asked.dataset.positive is not None:
         return "binary"
     is_sure = found.is_sure("dataset/positive", "hyperparameters/loss")

@@ -1,4 +1,4 @@
-"""The kind of a job's dataset and of its model, where the posted spec leaves them to the dataset that it names."""
+"""The kinds of a job's dataset and model, if the posted spec does not state them."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _IMAGE_RANK = 4
 
 
 def fill_in_kinds(document: dict[str, Any], known: DatasetInfo | None) -> dict[str, Any]:
-    """The document of a job with both kinds, where its dataset is `known`; otherwise as it is."""
+    """The document of a job with both kinds filled in if its dataset is `known`; else unchanged."""
     asked, model = document.get("dataset"), document.get("model", {})
     if known is None or not isinstance(asked, dict):
         return document
@@ -19,13 +19,13 @@ def fill_in_kinds(document: dict[str, Any], known: DatasetInfo | None) -> dict[s
 
 
 def names_earlier(document: dict[str, Any]) -> bool:
-    """Whether a spec, not validated yet, names a job whose model it starts from."""
+    """Whether a spec, before its validation, names a job whose model it starts from."""
     model = document.get("model")
     return isinstance(model, dict) and "job" in model
 
 
 def _usual_model(data: DatasetInfo) -> str:
-    """A convolutional network for images, also as an array; else a dense one."""
+    """The default kind of a model: `cnn` for images, also in an array, else `dense`."""
     inputs = [one for one in data.arrays if one.role == "input" and one.part == "training"]
     is_image_array = len(inputs) == 1 and len(inputs[0].shape) == _IMAGE_RANK
     return "cnn" if data.kind == "images" or is_image_array else "dense"

@@ -1,4 +1,4 @@
-"""The memory that a job takes at least, judged before a machine is taken that could not hold it."""
+"""The minimum memory of a job, checked before a machine that cannot hold it claims the job."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ _NUMBER_BYTES = 4
 
 @dataclass(frozen=True)
 class MemoryLimits:
-    """Bytes of a table's training rows as numbers, and of one layer's outputs for one batch."""
+    """Maximum bytes of a table's training rows as numbers, and of one layer's outputs for one batch."""
 
     table_bytes: int
     batch_bytes: int
 
 
 def judge_memory(spec: JobSpec, data: JudgedData, limits: MemoryLimits, found: Findings) -> None:
-    """Report a table or a batch that takes more than the limits, with the product and what to change.
+    """Report a table or a batch that takes more memory than the limits, with the product and what to change.
 
-    The sum is the least possible: a training process holds more beside it. Images and arrays are read from the disk.
+    This is a minimum: a training process needs more. Images and arrays are read from the disk and do not count.
     """
     rows, features = data.training_rows, data.features
     if rows is None or features is None:

@@ -1,4 +1,4 @@
-"""The judgement of a model: whether it takes the data's shape, and how many parameters it has."""
+"""Checks of a model: whether it takes the shape of the data, and its number of parameters."""
 
 import json
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from shared.keras_config import check_config, input_shapes
 from shared.resolve.judged import JudgedData
 from shared.spec import MOST_PARAMETERS, ApplicationSpec, CnnSpec, DenseSpec, EarlierJobSpec, KerasSpec, ModelSpec
 
-# Keras builds none of its networks for less; Xception's last blocks need more.
+# Keras builds none of its applications for smaller images; the last blocks of Xception need larger ones.
 _SMALLEST_SIDE = 32
 _SMALLEST_XCEPTION = 71
 
 
 def judge_model(model: ModelSpec, data: JudgedData, found: Findings) -> int | None:
-    """Report what is wrong with the model; the number of its parameters, None where only building it tells."""
+    """Report problems of the model, and return its number of parameters; None if only the build shows it."""
     if isinstance(model, EarlierJobSpec):
-        return None  # judged with the earlier model's own facts
+        return None  # checked in `judge_earlier`
     if isinstance(model, KerasSpec):
         _judge_keras(model, data, found)
         return None
@@ -40,7 +40,7 @@ def judge_model(model: ModelSpec, data: JudgedData, found: Findings) -> int | No
 
 
 def _takes_shape(model: DenseSpec | CnnSpec | ApplicationSpec, data: JudgedData, found: Findings) -> bool:
-    """Whether the model takes the data's inputs; reports why not."""
+    """Whether the model takes the data's inputs; reports a problem if not."""
     shape = data.only_input
     if shape is None:
         names = ", ".join(data.inputs)
@@ -70,7 +70,7 @@ def _shape_refusal(model: DenseSpec | CnnSpec | ApplicationSpec, shape: tuple[in
 
 
 def _count_dense(model: DenseSpec, data: JudgedData) -> int:
-    """The least possible number of parameters where the width of the input is open."""
+    """The number of parameters; the minimum if the width of the input is unknown."""
     widths = [data.features or 1, *model.layers, data.outputs or 1]
     count = sum((before + 1) * after for before, after in pairwise(widths))
     # gamma, beta, moving mean, moving variance
@@ -81,7 +81,7 @@ def _count_cnn(model: CnnSpec, data: JudgedData) -> int:
     shape = data.only_input
     channels = [shape[-1] if shape else 1, *model.filters]
     each = model.kernel_size**2
-    # Batch normalization has the bias: four numbers for each filter instead of one.
+    # Batch normalization replaces the bias: four numbers for each filter instead of one.
     beside = 4 if model.batch_normalization else 1
     count = sum(each * before * after + beside * after for before, after in pairwise(channels))
     widths = [model.filters[-1], *model.dense, data.outputs or 1]
@@ -101,7 +101,7 @@ def _judge_keras(model: KerasSpec, data: JudgedData, found: Findings) -> None:
 
 
 def mismatches(shapes: Mapping[str, tuple[int | None, ...]], inputs: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """What of the model's inputs does not fit the data's; a model with one input takes it whatever its name is."""
+    """The inputs of the model that do not fit those of the data. The name of a single input does not matter."""
     if len(shapes) == 1 and len(inputs) == 1:
         pairs = {"its input": (next(iter(shapes.values())), next(iter(inputs.values())))}
     elif set(shapes) != set(inputs):

@@ -1,4 +1,4 @@
-"""The judgement of a job that runs a program: whether what it names is there."""
+"""Checks of a job that runs a program: whether the program, its entry and its datasets exist."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,9 @@ def resolve_program(
     *,
     may_run_code: bool,
 ) -> ProgramJobSpec:
-    """Fill in and judge `asked` against what it names: None where that is not there. Raises Refused with every problem.
+    """Fill in and check `asked` against its program and datasets, None if missing. Raises Refused with every problem.
 
-    The monitor of early stopping is judged when the script calls `fit`: before that nobody knows its metrics.
+    The monitor of early stopping is checked when the script calls `fit`: its metrics are not known before.
     """
     if not may_run_code:
         detail = "this key may not run programs; use a key with the scope code"
@@ -45,7 +45,7 @@ def resolve_program(
 
 
 def _judge_entry(asked: ProgramJobSpec, program: ProgramInfo | None, found: Findings) -> str | None:
-    """The script that runs."""
+    """Report problems of the entry, and return the script that runs, if it is known."""
     wanted = asked.program
     if program is None:
         _refuse_missing(wanted, found)

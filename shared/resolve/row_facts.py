@@ -1,4 +1,4 @@
-"""What a job makes of its dataset's rows: how many are left, what the target is in them, and what each part holds."""
+"""The rows that a job uses of its dataset: how many are left, the profile of the target, and the rows of each part."""
 
 import math
 from collections.abc import Mapping
@@ -33,9 +33,9 @@ _KEPT_ANSWERS = 64
 class Parts:
     """The parts of the rows that are left.
 
-    The class rows are by class number, empty for a regression. `distinct` counts the different values of an input in
-    the training part, for categories, and for numbers where it could be 0 or 1 (2 stands for more). `beyond_float32`
-    gives for each input that float32 does not hold one of the numbers in question.
+    The class rows are counts by class number, empty for a regression. `distinct` counts the different values of an
+    input in the training part: for categories, and for numbers if there could be 0 or 1 (2 stands for more).
+    `beyond_float32` maps each input with numbers that are too large for float32 to one of them.
     """
 
     train_class_rows: tuple[int, ...]
@@ -58,7 +58,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class RowFacts:
-    """The rows that are left, the target's profile in them, and both parts, None where they cannot be split."""
+    """The number of rows left, the target's profile in them, and their parts; None if they cannot be split."""
 
     left: int
     target: Column
@@ -66,16 +66,16 @@ class RowFacts:
 
 
 def inputs_of(spec: TableSpec, data: DatasetInfo) -> list[Column]:
-    """The columns that are the model's input."""
+    """The input columns of the model."""
     left_out = {spec.target, *spec.drop_columns}
     return [column for column in data.columns if column.name not in left_out]
 
 
 class DatasetRows:
-    """The rows of one dataset; of what was asked last the answers are kept, since a sweep asks the same again.
+    """The rows of one dataset. The last answers are cached, since the trials of a sweep ask for the same.
 
-    Reads the columns that an answer depends on and no others: those with gaps, the target where it has classes,
-    categories, and numbers that could turn out constant or too large.
+    Reads only the columns that an answer depends on: those with missing values, the target if it has classes,
+    categories, and numbers that could be constant or too large.
     """
 
     def __init__(self, path: Path, data: DatasetInfo) -> None:
@@ -84,7 +84,7 @@ class DatasetRows:
         self._cached = lru_cache(_KEPT_ANSWERS)(self._facts)
 
     def facts(self, spec: TableSpec, kind: TaskKind | None) -> RowFacts:
-        """What `spec`, whose columns all exist, makes of the rows; the target decides where `kind` is None."""
+        """The rows left for `spec`, whose columns all exist. If `kind` is None, the target decides the task."""
         return self._cached(spec, kind)
 
     def _facts(self, spec: TableSpec, kind: TaskKind | None) -> RowFacts:
@@ -142,7 +142,7 @@ class DatasetRows:
     def _distinct(self, column: Column, spec: TableSpec, train: Rows) -> int | None:
         if column.kind in {"text", "boolean"} or is_categorical(column, spec):
             if column.distinct > MOST_CATEGORIES:
-                return None  # long to read; no feature for each
+                return None  # slow to read, and the number of features does not depend on it
             numbers = self._columns.codes(column.name).numbers[train]
             return int(np.count_nonzero(np.bincount(numbers + 1, minlength=1)[1:]))
         if column.kind not in {"integer", "float"}:
@@ -164,14 +164,14 @@ class DatasetRows:
 
 
 def _most_of_one_value(column: Column, rows: int) -> int:
-    """The most of `rows` in which one value of the column can stand."""
+    """The maximum number of `rows` that can have one value of the column."""
     if column.values is not None:
         return max((one.rows for one in column.values), default=0)
     return rows - column.missing - column.distinct + 1
 
 
 def _scaled(numbers: npt.NDArray[np.float64], train: npt.NDArray[np.float64], scaling: str) -> npt.NDArray[np.float64]:
-    """The numbers as scaling leaves them, fitted on the training part; as they are where it cannot be fitted."""
+    """The numbers after scaling that is fitted on the training part; unchanged if it cannot be fitted."""
     low, middle, high = np.percentile(train, [25, 50, 75])
     with np.errstate(all="ignore"):
         centre, width = {

@@ -1,4 +1,4 @@
-"""The judgement of a split: whether each part has rows, and of each class."""
+"""Checks of a split: whether each part has rows, and rows of each class."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ NO_THREE_PARTS = (
 FRACTIONS = ("dataset/validation_fraction", "dataset/test_fraction")
 
 
-def judge_split(  # noqa: PLR0913  one for each part of the dataset's own
+def judge_split(  # noqa: PLR0913  one for each part that a dataset may have
     spec: ImagesSpec | ArraysSpec,
     rows: int,
     class_rows: Sequence[int] | None,
@@ -24,10 +24,10 @@ def judge_split(  # noqa: PLR0913  one for each part of the dataset's own
     has_validation: bool = False,
     has_test: bool = False,
 ) -> int:
-    """Report what is wrong with the split of `rows` rows; the number of rows in the training part.
+    """Report problems of the split of `rows` rows, and return the number of training rows.
 
-    `class_rows` counts the rows of each class, None where there are no classes or they are not known. The dataset may
-    have a validation or a test part of its own, which is not split off.
+    `class_rows` counts the rows of each class; None if there are no classes or they are not known. The dataset may have
+    its own validation or test part, which is then not split off.
     """
     for name, has_own in (("validation_fraction", has_validation), ("test_fraction", has_test)):
         if has_own and getattr(spec, name) != type(spec).model_fields[name].default:
@@ -50,7 +50,7 @@ def _judge_strata(
     validation_fraction: float | None,
     found: Findings,
 ) -> None:
-    """Report a class that cannot be in each part; `sizes` are those of the parts."""
+    """Report a problem if some class cannot be in each part. `sizes` are the numbers of rows of the parts."""
     place, smaller = ("dataset", "stratify"), min(size for size in sizes if size)
     if 1 in class_rows:
         found.problem(place, "received true; a class has only one row", "lone_class")
@@ -62,7 +62,7 @@ def _judge_strata(
 
 
 def _splits(spec: ImagesSpec | ArraysSpec, class_rows: Sequence[int], validation_fraction: float | None) -> bool:
-    """Whether classes of these sizes can be split. How many rows of each go where does not depend on their order."""
+    """Whether classes of these sizes can be split. The order of the rows does not matter for that."""
     strata = np.repeat(np.arange(len(class_rows)), class_rows)
     try:
         split_parts(len(strata), validation_fraction, spec.test_fraction, spec.split_seed, strata)
@@ -74,7 +74,7 @@ def _splits(spec: ImagesSpec | ArraysSpec, class_rows: Sequence[int], validation
 def check_sizes(
     rows: int, validation_fraction: float | None, test_fraction: float | None, found: Findings, usable: str = ""
 ) -> bool:
-    """Report a part that would be empty; whether none is. `usable`: a word before "rows"."""
+    """Report a part that would be empty. True if none is. `usable`: a word before "rows" in the message."""
     train, validation, test = part_sizes(rows, validation_fraction, test_fraction)
     uses = [f"{train} are left to train on"]
     uses += [f"{validation} to validate on"] if validation_fraction is not None else []

@@ -1,4 +1,4 @@
-"""The part of the judgement that is about the data: columns, target, and the rows that are left in both parts."""
+"""Checks of a table: its columns, its target, and the rows that are left in each part."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ from shared.rows import FLOAT32_MAX, part_sizes
 from shared.spec import JobSpec, TableSpec
 from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column
 
-# Fewer dropped rows than this share are the ordinary gaps of a table.
+# A smaller share of dropped rows is usual for a table, and causes no warning.
 _FEW_DROPPED = 0.05
 _MOST_BLAMED = 5
 _SQUARED = {"mean_squared_error", "huber", "mse", "rmse", "r2"}
 
 
 class TableJudge:
-    """Judges a spec against its dataset. Without `rows` only what the columns' profiles say is known."""
+    """Checks a spec against its dataset. Without `rows`, only the profiles of the columns are known."""
 
     def __init__(
         self, asked: JobSpec, wanted: TableSpec, data: DatasetInfo, rows: DatasetRows | None, found: Findings
@@ -32,7 +32,7 @@ class TableJudge:
         self._found = found
 
     def judged(self) -> JudgedData:
-        """Report everything that is wrong with the data or with what is asked of it."""
+        """Report every problem of the data and of its part of the spec."""
         target = self._target()
         self._check_columns()
         kind = asked_kind(self._asked, self._found)
@@ -65,7 +65,7 @@ class TableJudge:
     # Columns
 
     def _target(self) -> Column | None:
-        """The target's column; None where it is not known which."""
+        """The column of the target; None if it is not known."""
         if not self._found.is_sure("dataset/target"):
             return None
         name = self._wanted.target
@@ -101,7 +101,7 @@ class TableJudge:
             self._found.doubt("dataset/drop_columns")
 
     def _possibly_dropped(self, unknown: Sequence[str]) -> set[str]:
-        """The columns that are no input any more as soon as what is wrong elsewhere is right."""
+        """The columns that may no longer be inputs once the other problems are fixed."""
         if not self._found.is_sure("dataset/target", "dataset/drop_columns"):
             return set(self._data.column_names)
         return could_mean(unknown, self._data.column_names)
@@ -131,7 +131,7 @@ class TableJudge:
     # Rows
 
     def _facts(self, target: Column, kind: TaskKind | None) -> RowFacts | None:
-        """What is known of the rows that are left; None where it is open which these are, or the target is refused."""
+        """The facts of the rows that are left; None if these are not certain, or the target is a datetime."""
         is_sure = self._found.is_sure("dataset/target", "dataset/drop_columns", "dataset/missing")
         if not is_sure or target.kind == "datetime":
             return None
@@ -145,7 +145,7 @@ class TableJudge:
         return part_sizes(facts.left, wanted.validation_fraction, wanted.test_fraction)[0] if facts else None
 
     def _check_left(self, facts: RowFacts) -> bool:
-        """Whether dropping leaves rows to split. Many dropped rows are a warning that names the columns to blame."""
+        """Whether rows to split are left. Warns of many dropped rows, with the columns that cause them."""
         dropped = self._data.rows - facts.left
         target = self._data.column(self._wanted.target)
         assert target is not None
@@ -177,7 +177,7 @@ class TableJudge:
     # The target
 
     def _check_target(self, target: Column, kind: TaskKind | None, facts: RowFacts | None) -> bool:
-        """Whether there is something to learn."""
+        """Report problems of the target. True if there is something to learn."""
         refusal = self._target_refusal(target, kind)
         if refusal is not None:
             detail, code = refusal
@@ -207,7 +207,7 @@ class TableJudge:
         return None
 
     def _check_range(self, target: Column) -> None:
-        """Refuse a quantity whose error the loss or a metric could not hold."""
+        """Report a quantity that is too large for float32, or for a squared error in float32."""
         asked = self._asked.hyperparameters
         names = {asked.loss_name, *(() if asked.metrics == "auto" else asked.metrics)}
         squared = names & _SQUARED or ({"mean_squared_error"} if "auto" in names else set())
@@ -235,7 +235,7 @@ class TableJudge:
         ):
             sides = {positive.holds(target.minimum), positive.holds(target.maximum)}
         else:
-            sides = {True, False}  # known only when the data is read
+            sides = {True, False}  # not known before the data is read
         if len(sides) < 2:
             which = "every row" if True in sides else "no row"
             detail = f'makes {which} of "{target.name}" positive; it holds {_span(target)}'
@@ -243,7 +243,7 @@ class TableJudge:
         return len(sides) == 2
 
     def _warn_of_lost_classes(self, left: Column) -> None:
-        """All rows of a class may be among those that are dropped."""
+        """Warn of classes of which all rows are dropped."""
         whole = self._data.column(left.name)
         values = {one.value for one in left.values or ()}
         lost = [str(one.value) for one in (whole.values if whole else None) or () if one.value not in values]
@@ -253,7 +253,7 @@ class TableJudge:
                 "each of their rows has a missing value; these classes are not trained"
             )
 
-    # Both parts
+    # The parts
 
     def _check_split(self, facts: RowFacts, kind: TaskKind | None) -> None:
         wanted = self._wanted
@@ -278,7 +278,7 @@ class TableJudge:
             self._check_parts(facts.target, facts.parts)
 
     def _check_strata(self, facts: RowFacts, smaller_part: int) -> None:
-        """Both parts need a row of each class, so that each class needs two."""
+        """Check that each part can have a row of each class, for which each class needs two rows."""
         classes = self._class_rows(facts)
         place = ("dataset", "stratify")
         if 1 in classes:
@@ -295,7 +295,7 @@ class TableJudge:
         return f" after {dropped} rows with a missing value are dropped" if dropped else ""
 
     def _class_rows(self, facts: RowFacts) -> list[int]:
-        """The number of rows of each class; empty where only the data itself can tell."""
+        """The number of rows of each class; empty if it is not known without the data."""
         target, positive = facts.target, self._wanted.positive
         if positive is None or target.values is None:
             return [one.rows for one in target.values or ()]
@@ -308,7 +308,7 @@ class TableJudge:
                 self._found.warn(f"the {part} part has only one row; change validation_fraction")
 
     def _check_means(self) -> None:
-        """Target encoding takes the means of other training rows."""
+        """Report target encoding, which takes the means of other training rows, if there is only one."""
         is_sure = self._found.is_sure("dataset/drop_columns", "dataset/categorical", "dataset/categorical_encoding")
         if is_sure and "target" in {encoding_of(one, self._wanted) for one in inputs_of(self._wanted, self._data)}:
             detail = 'received "target", which needs two training rows or more; use "one_hot" or "hashing"'
@@ -321,7 +321,7 @@ class TableJudge:
             self._check_training_inputs(parts)
 
     def _check_classes(self, target: Column, parts: Parts) -> None:
-        """Every class should be in both parts; a part of one class teaches or measures nothing."""
+        """Check that every class is in both parts: nothing is learned from or measured on a part with one class."""
         if parts.train_classes < 2:
             detail = f'the training part holds only one class of "{target.name}"; {self._stratify_advice(parts)}'
             self._found.problem(("dataset", "stratify"), detail, "one_class_in_training")
@@ -386,7 +386,7 @@ class TableJudge:
 
 
 def class_values(kind: TaskKind, target: Column) -> tuple[Class, ...] | None:
-    """The classes that are trained, in the order of the model's outputs; None where there are none or too many."""
+    """The classes of the model in the order of its outputs; None if there are none or too many."""
     if kind == "regression" or target.values is None:
         return None
     return tuple(one.value for one in target.values)
