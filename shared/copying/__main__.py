@@ -1,4 +1,4 @@
-"""`python -m shared.copying FROM TO`: a line of JSON for each progress, then one with the result or the error."""
+"""`python -m shared.copying FROM TO`: a line of JSON for each progress report, then the result or the error."""
 
 import json
 import signal

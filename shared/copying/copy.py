@@ -17,14 +17,14 @@ from shared.volume_identity import MARKER_FILE
 
 _AT_ONCE = 16
 _PIECE_BYTES = 8 * 1024**2
-# What a killed copy does again.
+# What a killed copy repeats.
 _BATCH_FILES, _BATCH_BYTES = 256, 1024**3
 _TOLD_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How much of a copy is done: files and bytes, with what an earlier command has copied."""
+    """How much of a copy is done: files and bytes, including those that an earlier command has copied."""
 
     files: int
     of_files: int
@@ -69,7 +69,7 @@ class _Transfer:
         report: Callable[[Progress], None],
     ) -> None:
         self._source, self._target, self._record, self._report = source, target, record, report
-        # What a copy into the source has put on record there.
+        # The record of an earlier copy into the source.
         self._origin = CopyRecord(source)
         self._marker = next(entry for entry in files if entry.name == MARKER_FILE)
         sizes = {entry.name: entry.size for entry in target.list()}
@@ -97,7 +97,7 @@ class _Transfer:
 
     def copy_marker(self) -> None:
         """Make the target a volume."""
-        # On record first: a bucket that has its marker is whole.
+        # Recorded first, since a bucket with its marker is whole.
         self._record.add([self._describe(self._marker, _hash(self._source, self._marker))])
         self._copy(self._marker)
         self._report(self.progress())
@@ -111,7 +111,7 @@ class _Transfer:
         return copied is not None and copied.version == entry.version and sizes.get(entry.name) == entry.size
 
     def _wait(self, futures: Sequence[Future[CopiedFile]]) -> None:
-        """Until all are done or one has failed."""
+        """Wait until all are done or one has failed."""
         left = set(futures)
         while left:
             done, left = wait(left, timeout=_TOLD_SECONDS, return_when=FIRST_EXCEPTION)
@@ -144,7 +144,7 @@ class _Transfer:
         )
 
     def _moment_of(self, entry: Entry) -> int:
-        """When the file was written: as a bucket's record says, whose objects have times of their own."""
+        """When the file was written, from a bucket's record if it has one, since objects have times of their own."""
         origin = self._origin.find(entry.name)
         return origin.modified_ns if origin else entry.modified_ns
 
@@ -157,7 +157,7 @@ class _Transfer:
 
 
 def _pieces(store: Store, entry: Entry) -> Iterator[bytes]:
-    """The file, as long as the list said. Raises CopyFailed where it has become shorter or is gone."""
+    """Yield a file, as long as the list said. Raises CopyFailed if it has become shorter or is gone."""
     start = 0
     while start < entry.size:
         try:
@@ -207,7 +207,7 @@ def _check_unchanged(source: Store, files: Sequence[Entry]) -> None:
 
 
 def _check_whole(target: Store, files: Sequence[Entry]) -> None:
-    """Raise CopyFailed where the target's list lacks a file or has it with another size."""
+    """Raise CopyFailed if the target's list lacks a file or has it with another size."""
     found = {(entry.name, entry.size) for entry in target.list()}
     missing = [entry.name for entry in files if (entry.name, entry.size) not in found and entry.name != MARKER_FILE]
     if missing:

@@ -16,7 +16,7 @@ _WORKERS = "workers"
 
 
 def read_volume_id(source: Store) -> str:
-    """The id of the volume there. Raises CopyRefused where there is none, or an unfinished copy of one."""
+    """The id of the volume at `source`. Raises CopyRefused if there is none, or only an unfinished copy of one."""
     content = source.read(MARKER_FILE)
     if source.read(COPY_FILE) is not None and (content is None or source.keeps_times):
         raise CopyRefused(f"{source.place} is an unfinished copy; continue it with the command that started it")
@@ -38,7 +38,7 @@ def check_apart(source: Store, target: Store) -> None:
 
 
 def check_target(target: Store) -> None:
-    """Raise CopyRefused for a place that is not empty and has no unfinished copy."""
+    """Raise CopyRefused if the place is not empty and has no unfinished copy."""
     has_record = target.read(COPY_FILE) is not None
     if target.read(MARKER_FILE) is not None and not (has_record and target.keeps_times):
         raise CopyRefused(f"{target.place} already holds a whole volume; copy into an empty place")
@@ -59,7 +59,7 @@ def check_idle(source: Store, seconds: float = _SHOWN_SECONDS) -> None:
 
 
 def list_files(source: Store) -> list[Entry]:
-    """The files that are copied: all but the cards of workers, uploads that are not finished, and what is removed."""
+    """The files to copy: all except workers' cards, hints, reservations, unfinished uploads and removed folders."""
     return [entry for entry in source.list() if is_of_volume(entry.name) and _is_kept(entry.name)]
 
 
@@ -69,8 +69,8 @@ def is_of_volume(name: str) -> bool:
 
 
 def _is_kept(name: str) -> bool:
-    # In `deleted` are the names of removed jobs, which count, and folders that are on their way out.
+    # `deleted` has the names of removed jobs, which are copied, and folders that are being removed.
     is_removed = name.startswith("deleted/") and name.count("/") > 1
-    # What only tells those who share a bucket.
+    # Only for processes that share a bucket.
     is_of_bucket = name.startswith(f"{CHANGED}/") or is_reservation(name)
     return not (is_removed or is_of_bucket or name.startswith((f"{_WORKERS}/", "datasets/.partial-")))

@@ -1,10 +1,10 @@
 """`fitstop-copy/`: what a copy has written to its target, so that it can be continued and checked.
 
-    copy.json           of which volume it is the copy: exclusive create, before the first file
-    files/<number>      segments, each of some files with size, hash and the time that they had
+    copy.json           which volume is copied: exclusive create, before the first file
+    files/<number>      segments, each of some files with their size, hash and time
 
 In a bucket the record stays: a later copy out of it compares the hashes and restores the times. In a folder it is
-removed at the end, since the volume there will change; as long as it is there, the folder is no volume.
+removed at the end, since the volume there will change. While it exists, the folder is not a volume.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Copy(Document):
 class CopiedFile(BaseModel):
     """A file whose bytes in the target have this hash. `key` is its name as an object's key.
 
-    `version` is what the source's list said of it, by which a change is noticed.
+    `version` is from the source's list and shows whether the file has changed.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -62,7 +62,7 @@ class CopyRecord:
 
     @classmethod
     def begin(cls, target: Store, volume: str) -> Self:
-        """Start or continue the copy of that volume. Raises CopyRefused where the target belongs to another one."""
+        """Start or continue the copy of this volume. Raises CopyRefused if the target belongs to another one."""
         target.create(COPY_FILE, encode(Copy(volume=volume, begun_at=utc_now()).model_dump()))
         content = target.read(COPY_FILE)
         assert content is not None
@@ -72,11 +72,11 @@ class CopyRecord:
         return cls(target)
 
     def find(self, name: str) -> CopiedFile | None:
-        """What is on record of a file."""
+        """The record of a file; None if it has none."""
         return self.files.get(encode_name(name))
 
     def add(self, files: Sequence[CopiedFile]) -> None:
-        """Record verified files. Raises Overtaken where another process copies into the target."""
+        """Record verified files. Raises Overtaken if another process copies into the target."""
         if files:
             self._segments.append(encode(_Segment(files=tuple(files)).model_dump()))
             self._remember(files)

@@ -1,7 +1,7 @@
 """`python -m shared.mirror ADDRESS`: whether a bucket can hold a volume in use.
 
-Exit status 1 with the reason on stderr where it cannot, and 75 (EX_TEMPFAIL) where it does not answer now. For a
-process that forks later: the threads of obstore do not survive a fork, so that it must not open the bucket itself.
+Exit status 1 with the reason on stderr if it cannot, and 75 (EX_TEMPFAIL) if it does not answer now. For a process that
+forks later: the threads of obstore do not survive a fork, so the process must not open the bucket itself.
 """
 
 import os
@@ -11,7 +11,7 @@ from shared.mirror.opening import BucketAway, BucketUnusable, open_usable
 
 
 def main(address: str) -> int:
-    """Try the bucket."""
+    """Test the bucket and return the exit status."""
     try:
         open_usable(address)
     except BucketUnusable as error:

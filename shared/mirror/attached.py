@@ -1,4 +1,4 @@
-"""Which folders of this process stand for a volume in a bucket. The lowest module: `shared.durable` asks it."""
+"""Which folders of this process stand for a volume in a bucket. The lowest module: `shared.durable` imports it."""
 
 import os
 from collections.abc import Iterable
@@ -7,64 +7,64 @@ from typing import Protocol
 
 
 class WriteThrough(Protocol):
-    """What has to happen in the bucket before a file of the folder changes. All calls raise OSError with the path."""
+    """What happens in the bucket before a file of the folder changes. All calls raise OSError with the path."""
 
     def passes(self, path: Path) -> bool:
-        """Whether the file is one of the volume's, and not one that only this machine has."""
+        """Whether the file belongs to the volume, rather than to this machine alone."""
 
     def create(self, path: Path, content: bytes) -> bool:
-        """Create it exclusively. False where it is there already: then the folder has it, too."""
+        """Create the file exclusively. False if it exists already: then the folder has it, too."""
 
     def replace(self, path: Path, pieces: Iterable[bytes | memoryview]) -> bytes:
-        """Put it in place of what was there; the answer is the content."""
+        """Create or replace the file, and return its content."""
 
     def remove(self, path: Path) -> None:
-        """Remove it."""
+        """Remove the file."""
 
     def fetch(self, path: Path) -> bool:
-        """Bring a file that the bucket has and the folder has not; False where there is none."""
+        """Download a file that the folder lacks. False if the bucket does not have it either."""
 
     def bring(self, *folders: Path) -> None:
-        """Bring all that the bucket has below these folders."""
+        """Download all files below these folders."""
 
     def refresh(self, folder: Path) -> None:
-        """Bring what has changed below a job's or a sweep's folder now; large files stay where they are."""
+        """Download what has changed below a job's or a sweep's folder now, except large files."""
 
     def missing_files(self, folder: Path) -> dict[str, int]:
-        """The files below a folder that the bucket has, and the folder not yet: bytes by name in the folder."""
+        """Files below a folder that are not on this machine yet: bytes by name in the folder."""
 
     def owns(self, attempt: Path) -> bool:
-        """Whether this process has claimed the attempt, and writes its folder."""
+        """Whether this process has claimed the attempt and writes its folder."""
 
     def discard(self, attempt: Path) -> None:
-        """Remove from this machine what it has of an attempt that is not its own any more; a look brings the rest."""
+        """Remove the local files of an attempt that is no longer ours; a look downloads the bucket's files."""
 
     def publish(self, prepared: Path, place: Path, *, is_content: bool = False) -> bool:
-        """Make a prepared folder the one at `place`; False where the name is taken."""
+        """Make a prepared folder the one at `place`. False if the name is taken."""
 
     def upload_folder(self, folder: Path) -> None:
-        """Upload all that is below a folder."""
+        """Upload all files below a folder."""
 
     def remove_folder(self, place: Path) -> bool:
-        """Remove all that is below a folder from the bucket; False where there was nothing."""
+        """Remove all files below a folder from the bucket. False if there were none."""
 
     def check(self) -> None:
-        """Raise where the bucket is away."""
+        """Raise if the bucket is unavailable."""
 
     def probe(self, size: int) -> None:
-        """Raise where the bucket does not take an object of this size."""
+        """Raise if the bucket does not accept an object of this size."""
 
 
 _attached: dict[str, WriteThrough] = {}
 
 
 def attach(root: Path, mirror: WriteThrough) -> None:
-    """Let `root` stand for the bucket of `mirror` from now on, in this process."""
+    """Make `root` stand for the bucket of `mirror` in this process."""
     _attached[os.fspath(root)] = mirror
 
 
 def detach(root: Path) -> None:
-    """Let `root` be a folder again."""
+    """Make `root` a plain folder again."""
     _attached.pop(os.fspath(root), None)
 
 
@@ -74,7 +74,7 @@ def mirror_at(root: Path) -> WriteThrough | None:
 
 
 def mirror_of(path: Path | str) -> WriteThrough | None:
-    """What the file has to go through; None for a file of a filesystem alone."""
+    """The bucket that changes of the file go through; None for a file on a filesystem."""
     if not _attached:
         return None
     name = os.fspath(path)
@@ -85,7 +85,7 @@ def mirror_of(path: Path | str) -> WriteThrough | None:
 
 
 def bring(*folders: Path) -> None:
-    """Have all files below these folders of a volume here, large ones too. Raises OSError."""
+    """Download all files below these folders of a volume, including large ones. Raises OSError."""
     for folder in folders:
         mirror = mirror_of(folder / "any")
         if mirror is not None:
@@ -93,26 +93,26 @@ def bring(*folders: Path) -> None:
 
 
 def refresh(folder: Path) -> None:
-    """Have a unit of a volume as it is now, not as at the last look. Raises OSError."""
+    """Update a unit of a volume to its current state, newer than the last look. Raises OSError."""
     mirror = mirror_of(folder / "any")
     if mirror is not None:
         mirror.refresh(folder)
 
 
 def missing_files(folder: Path) -> dict[str, int]:
-    """The files below a folder of a volume that are not on this machine yet: bytes by name in the folder."""
+    """Files below a folder of a volume that are not on this machine yet: bytes by name in the folder."""
     mirror = mirror_of(folder / "any")
     return {} if mirror is None else mirror.missing_files(folder)
 
 
 def owns(attempt: Path) -> bool:
-    """Whether the folder has of an attempt what this process has claimed, and the bucket maybe not yet."""
+    """Whether this process has claimed the attempt, so that the bucket may lack some of its files."""
     mirror = mirror_of(attempt / "any")
     return mirror is not None and mirror.owns(attempt)
 
 
 def discard(attempt: Path) -> None:
-    """Keep nothing of an attempt but what the bucket has of it. Only where `owns` says so."""
+    """Remove the local files of an attempt; a look downloads those of the bucket. Only if `owns` is true."""
     mirror = mirror_of(attempt / "any")
     if mirror is not None:
         mirror.discard(attempt)

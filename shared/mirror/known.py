@@ -1,7 +1,7 @@
-"""What this machine knows of the bucket: the version of each object, and whether its content is in the folder.
+"""What this machine knows about the bucket: the version of each object, and whether the folder has its content.
 
-In SQLite beside the folder, so that a process that starts again brings only what has changed, and so that the processes
-of one API know the same.
+Stored in SQLite beside the folder, so that a restarted process downloads only what has changed, and the processes of
+one API share it.
 """
 
 import os
@@ -35,8 +35,8 @@ class KnownFiles:
         )
 
     def below(self, folder: str) -> dict[str, Known]:
-        """The files below a folder, by name; all without one."""
-        # The byte behind a slash: everything that begins with `folder/` lies between the two.
+        """The files below a folder, by name; all files if `folder` is empty."""
+        # `0` is the byte after the slash: everything that begins with `folder/` lies between the two.
         bounds = (_key(f"{folder}/"), _key(f"{folder}0")) if folder else (b"", b"\xff")
         with self._one_at_a_time:
             rows = self._table.execute(
@@ -57,10 +57,10 @@ class KnownFiles:
             self._forget(names)
 
     def change(self, name: str, before: Known | None, after: Known | None, act: Callable[[], object]) -> bool:
-        """Call `act`, which changes the file in the folder, and remember `after`; None: there is no file any more.
+        """Call `act`, which changes the file in the folder, and record `after`; None: the file no longer exists.
 
-        False where `before` is not what is known now, since somebody else has brought or removed the file meanwhile:
-        then nothing happens. So of two looks the one that listed first never undoes what the other one has done.
+        Returns False and does nothing if `before` is outdated, because another look has downloaded or removed the file
+        since. So a look with an older list never undoes what one with a newer list has done.
         """
         with self._changing():
             if self._find(name) != before:
@@ -78,7 +78,7 @@ class KnownFiles:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """One at a time among all processes, too."""
+        """Run one change at a time, across all threads and processes."""
         with self._one_at_a_time:
             self._table.execute("BEGIN IMMEDIATE")
             try:
@@ -102,5 +102,5 @@ class KnownFiles:
 
 
 def _key(name: str) -> bytes:
-    # A script may give its files names that are no UTF-8, of which SQLite makes no text.
+    # A script may give its files names that are not UTF-8, which SQLite cannot store as text.
     return os.fsencode(name)

@@ -1,12 +1,12 @@
-"""Requests that were given up, and that the server may carry out all the same, after newer ones for the same file.
+"""Requests that were given up, and that the server may still carry out after newer ones for the same file.
 
-A file of an attempt could end as an older one, and one that was removed could stand again. So after LATE_SECONDS, when
-nothing that was given up is under way any more, it is uploaded or removed once more, and the attempt ends after that.
+Such a request could restore an older version of an attempt's file, or a removed file. So the file is uploaded or
+removed again after LATE_SECONDS, when no such request can still be running. The attempt ends after that.
 
-Elsewhere a late request is harmless: a create is exclusive, a heartbeat puts a take-over off once, a hint makes others
-look once more, nothing is decided by a worker's card, and of an attempt that was lost an older log leaves resume points
-that count on more rows, which the next attempt passes over. Not covered is what the API replaces or removes under a
-name that it writes again within LATE_SECONDS: the latest version of a program, and a dataset that was deleted.
+Elsewhere a late request is harmless. A create is exclusive. A heartbeat delays a take-over once. A hint causes one more
+look. Nothing is decided by a worker's card. If an older log of a lost attempt returns, the next attempt skips resume
+points that count on more rows. Not covered is what the API replaces or removes under a name that it writes again within
+LATE_SECONDS: the latest version of a program, and a deleted dataset.
 """
 
 import time
@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from shared.stamps import Stamp
 from shared.store.interface import StoreError
 
-# As long as the longest request may take (the limit of a large one in shared.store.bucket).
+# The limit of the longest request (a large one in shared.store.bucket).
 LATE_SECONDS = 120.0
 
 
 class LateRequests:
-    """Those of one writer for its files. `standing` are the stamps of what it uploaded last; None for no file."""
+    """The late requests of one writer. `standing`: the stamps of its last uploads, without removed files."""
 
     def __init__(self, standing: Mapping[str, Stamp]) -> None:
         self._standing = standing
@@ -29,7 +29,7 @@ class LateRequests:
 
     @contextmanager
     def watch(self, name: str, stamp: Stamp | None) -> Iterator[None]:
-        """Send a request inside that makes the file the one of `stamp`; None: that removes it."""
+        """Watch the request in the `with` block: it uploads the file of `stamp`; None: it removes the file."""
         began = time.monotonic()
         try:
             yield
@@ -41,11 +41,11 @@ class LateRequests:
                 del self._given_up[key]
 
     def find_unsettled(self) -> set[str]:
-        """The files that may still become what they were before."""
+        """The files that a late request may still change back."""
         return {name for name, stamp in list(self._given_up) if stamp != self._standing.get(name)}
 
     def due(self) -> set[str]:
-        """Those of them that can be sent once more, for good."""
+        """Those of them that can now be restored permanently."""
         latest = time.monotonic() - LATE_SECONDS
         given_up = list(self._given_up.items())
         return {name for (name, stamp), at in given_up if at <= latest and stamp != self._standing.get(name)}

@@ -1,4 +1,4 @@
-"""The files of a bucket that are on this machine: brought, kept current, and removed when they are gone."""
+"""The local files of a bucket: downloaded, kept current, and removed when the bucket no longer has them."""
 
 import logging
 import os
@@ -26,9 +26,9 @@ from shared.store.bucket import SMALL_BYTES
 from shared.store.interface import Entry, FileChanged, Store
 
 _MOST_NAME_BYTES = 200
-# How often a file that is being replaced is tried.
+# Number of tries for a file that others replace meanwhile.
 _TRIES = 3
-# A larger file is brought when somebody opens it.
+# A larger file is downloaded when it is opened.
 _EAGER_BYTES = 1024**2
 
 Eager = Callable[[Entry], bool]
@@ -37,12 +37,12 @@ log = logging.getLogger(__name__)
 
 
 def for_readers(entry: Entry) -> bool:
-    """What the API has here at all times: everything but large files. Of a log each look brings what is new."""
+    """Whether a look of the API downloads the file: any except large ones, and of a log the new part."""
     return entry.size <= _EAGER_BYTES or is_log(entry.name)
 
 
 def for_workers(entry: Entry) -> bool:
-    """What a worker has here of all that it looks at: documents, by which jobs and sweeps are decided."""
+    """Whether a look of a worker downloads the file: documents that decide about jobs and sweeps."""
     name = entry.name
     is_of_run = "/attempts/" in name and (not name.endswith(".json") or "/files/" in name or "/checkpoints/" in name)
     is_data = is_content(unit_of(name) or "") and not name.endswith(".json")
@@ -50,9 +50,9 @@ def for_workers(entry: Entry) -> bool:
 
 
 class LocalFolder:
-    """The folder at `root`. `own` are the folders and files in it that this machine alone writes at the moment.
+    """The folder at `root`. `own`: the folders and files in it that only this machine writes at the moment.
 
-    `eager` says which files a look brings; the others are brought when somebody opens them.
+    `eager` says which files a look downloads; the others are downloaded when they are opened.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class LocalFolder:
         self._pool = pool
 
     def bring(self, folder: str) -> None:
-        """Bring all that the bucket has below a folder, large files too. Raises StoreError, OSError.
+        """Download all files below a folder, including large ones. Raises StoreError, OSError.
 
-        What an attempt of another process has left here and never uploaded goes: nobody resumes from it.
+        Removes what an attempt of another process left on this machine and never uploaded: no attempt resumes from it.
         """
         for _ in range(_TRIES):
             known = self._known.below(folder)
@@ -83,7 +83,7 @@ class LocalFolder:
                 self._known.change(name, known.get(name), None, partial(self._remove, name))
 
     def fetch(self, name: str) -> bool:
-        """Bring a file that the bucket has; False where neither the bucket nor the folder has it."""
+        """Download a file that the bucket has. False if neither the bucket nor the folder has it."""
         for _ in range(_TRIES):
             known = self._known.find(name)
             if known is None or known.is_here:
@@ -93,27 +93,27 @@ class LocalFolder:
         return (self.root / name).exists()
 
     def sync(self, unit: str, *, with_logs: bool = False) -> None:
-        """Make a unit what the bucket's is, but for what is brought later and what is our own.
+        """Make a unit equal to the bucket's, except files that are downloaded later and our own files.
 
-        `with_logs`: to decide by it. Raises StoreError, OSError.
+        `with_logs`: also download logs, and remove what an attempt never uploaded. Raises StoreError, OSError.
         """
         known, entries = self._known.below(unit), list(self._store.list(unit))
         if with_logs:
-            # Somebody decides by it: what no bucket has does not count.
+            # The caller decides by the unit: files that the bucket lacks do not count.
             self._remove_strays(unit, {entry.name for entry in entries}, known)
         self.sync_listed(unit, entries, known, with_logs=with_logs)
 
     def sync_listed(
         self, unit: str, listed: Iterable[Entry], known: Mapping[str, Known], *, with_logs: bool = False
     ) -> None:
-        """`sync` by a list that somebody has; `known` is what was known before it was made."""
+        """`sync` with an existing list; `known` is what was known before the list was made."""
         entries = [entry for entry in listed if not self.is_own(entry.name) and (unit_of(entry.name) or "") == unit]
         document = document_of(unit)
         if document and not any(entry.name == document for entry in entries):
-            # Somebody uploads it, or was killed while doing so.
+            # Its upload is not finished, or was killed.
             entries = []
         known = {name: one for name, one in known.items() if (unit_of(name) or "") == unit}
-        # A log that was brought once is kept current: who ends an attempt counts its bytes.
+        # A log that was downloaded once is kept current, since the end of an attempt counts its bytes.
         logs = {one.name for one in entries if is_log(one.name) and (with_logs or _was_brought(known.get(one.name)))}
         wanted = [entry for entry in entries if entry.name in logs or self._eager(entry)]
         here = set(wanted)
@@ -127,14 +127,14 @@ class LocalFolder:
         self._remove_gone(unit, {name: known[name] for name in gone if not self.is_own(name)})
 
     def drop(self, unit: str) -> None:
-        """Forget a unit that this machine does not need any more."""
+        """Remove a unit that this machine no longer needs."""
         known = self._known.below(unit) if "/" in unit else {}
         if known and not any(own == unit or own.startswith(f"{unit}/") for own in self.own):
             self._known.forget(known)
             shutil.rmtree(self.root / unit, ignore_errors=True)
 
     def _bring_entries(self, entries: Iterable[Entry], known: Mapping[str, Known]) -> bool:
-        """Bring these files, a sign after what it stands for; False where one has changed meanwhile."""
+        """Download these files, each sign after what it stands for. False if one has changed meanwhile."""
         waiting = sorted(entries, key=lambda entry: order_of(entry.name))
         ordinary = [entry for entry in waiting if not order_of(entry.name)[3]]
         signs = [entry for entry in waiting if order_of(entry.name)[3]]
@@ -142,7 +142,7 @@ class LocalFolder:
         return all([*brought, *(self._bring_file(entry, known.get(entry.name)) for entry in signs)])
 
     def put(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Put a file into the folder, whole; it need not survive a power cut."""
+        """Write a whole file into the folder; it need not survive a power cut."""
         with self._written_beside(name, pieces) as beside:
             beside.replace(self.root / name)
 
@@ -163,7 +163,7 @@ class LocalFolder:
             beside.unlink(missing_ok=True)
 
     def is_own(self, name: str) -> bool:
-        """Whether this machine alone writes the file at the moment. Who ended an attempt may be another one."""
+        """Whether only this machine writes the file at the moment. Another one may write the end of an attempt."""
         return not name.endswith("/end.json") and any(name == one or name.startswith(f"{one}/") for one in self.own)
 
     def _remove_gone(self, unit: str, gone: Mapping[str, Known]) -> None:
@@ -173,7 +173,7 @@ class LocalFolder:
             shutil.rmtree(self.root / unit, ignore_errors=True)
 
     def _remove(self, name: str) -> None:
-        """Remove a file, and the folders above it that hold nothing any more; the volume's own folders stay."""
+        """Remove a file and the folders above it that become empty, except the volume's own folders."""
         path = self.root / name
         path.unlink(missing_ok=True)
         while self.root not in {path.parent, path.parent.parent}:
@@ -191,9 +191,9 @@ class LocalFolder:
         return known.get(entry.name) == there and (self.root / entry.name).exists()
 
     def _bring_file(self, entry: Entry, known: Known | None) -> bool:
-        """Bring one file, of which `known` was known before the list; nothing happens where it is gone since.
+        """Download one file; `known` is what was known before the list. Nothing happens if the file is gone since.
 
-        False where somebody has replaced it, or brought or removed another version here, meanwhile.
+        False if it was replaced meanwhile, or another version was downloaded or removed here.
         """
         there = Known(entry.size, entry.version, is_here=True)
         try:
@@ -212,7 +212,7 @@ class LocalFolder:
             return True
 
     def _put_in_place(self, beside: Path, name: str) -> None:
-        """Raises FileExistsError where an attempt that has begun since the list has decided here."""
+        """Raises FileExistsError if an attempt that began after the list has decided the file here."""
         if is_decided_once(name):
             (self.root / name).hardlink_to(beside)
         else:
@@ -227,12 +227,12 @@ class LocalFolder:
         return [content]
 
     def missing_files(self, folder: str) -> dict[str, int]:
-        """The files below a folder that the bucket has and that have not been brought: bytes by name in the folder."""
+        """Files below a folder that the bucket has and this machine has not downloaded: bytes by name in the folder."""
         known = self._known.below(folder)
         return {name.removeprefix(f"{folder}/"): one.size for name, one in known.items() if not one.is_here}
 
     def _append_to_log(self, entry: Entry, known: Known | None) -> bool | None:
-        """Append what is new of a log; None where it has to be brought whole, else as `_bring_file`."""
+        """Append the new part of a log; None if the whole log must be downloaded, else as `_bring_file`."""
         path = self.root / entry.name
         if not is_log(entry.name) or known is None or not known.is_here or not path.exists():
             return None
@@ -249,7 +249,7 @@ class LocalFolder:
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """The regular files below a folder, by their names in it; none where it is not there."""
+    """The names of the regular files below a folder, relative to it; none if it does not exist."""
     pending = [""] if folder.is_dir() else []
     while pending:
         here = pending.pop()
@@ -262,13 +262,13 @@ def files_below(folder: Path) -> Iterator[str]:
 
 
 def is_log(name: str) -> bool:
-    """Whether the file only grows, so that a look brings what is new of it. A script's files are its own matter."""
+    """Whether the file only grows, so that a look downloads its new part. Not for the files of a script."""
     return name.endswith((".jsonl", ".csv", ".log")) and "/files/" not in name
 
 
 @lru_cache(maxsize=1000)
 def _log_stranger(name: str, problem: str) -> None:
-    """Once: it is met at each look."""
+    """Log it once, since each look meets it."""
     log.error("%s is set aside: a file of the bucket stands where a folder has to be: %s", name, problem)
 
 

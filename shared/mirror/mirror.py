@@ -1,8 +1,8 @@
-"""The bucket behind a folder: what is written through to it, and the hints for those who look.
+"""The bucket behind a folder: writes through to it, and hints for the looks of other processes.
 
-A name that is created exclusively is decided in the bucket, and the folder follows. After a change the unit that it
-belongs to gets a hint: an object below `changed/` with a new content. A hint that a killed process did not write delays
-the others until their next look at everything, and no more: nothing is decided by it.
+An exclusive create is decided in the bucket, and the folder follows. After a change, the unit of the file gets a hint:
+an object below `changed/` with new content. If a killed process did not write its hint, the others see the change only
+at their next look at everything. Nothing is decided by a hint.
 """
 
 import errno
@@ -32,7 +32,7 @@ from shared.mirror.names import (
 from shared.mirror.reservations import Reservations
 from shared.store.interface import AccessDenied, BadName, Store, StoreError
 
-# Requests of one look at once.
+# Concurrent requests of one look.
 AT_ONCE = 8
 PIECE_BYTES = 8 * 1024**2
 _CARD_SECONDS = 8.0
@@ -47,12 +47,12 @@ class Mirror:
         self.store = store
         self.known = known
         self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
-        # One for who waits for the other one.
+        # For tasks that wait for the other pool.
         self.pool_of_units = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket-unit")
         self.folder = LocalFolder(root, store, known, self.pool, eager)
         self.reservations = Reservations(store)
         self.trouble = ""
-        # Attempts whose uploads are not done: their folders stay ours beyond their end.
+        # Attempts with unfinished uploads: their folders stay ours after their end.
         self.uploading: set[str] = set()
         self._hints: set[str] = set()
         self._cards: dict[str, float] = {}
@@ -64,7 +64,7 @@ class Mirror:
     # Written through
 
     def passes(self, path: Path) -> bool:
-        # A file that is our own by its name is uploaded with its attempt.
+        # A file that is in `own` by its full name is uploaded with its attempt.
         return is_of_volume(name := self.name_of(path)) and name not in self.folder.own
 
     def create(self, path: Path, content: bytes) -> bool:
@@ -76,7 +76,7 @@ class Mirror:
                     self._note_written(name, standing)
                     self.folder.put(name, [standing])
         finally:
-            # It may have been done where no answer came.
+            # Without an answer, it may still have been done.
             self.hint(name)
         if has_won:
             self._note_owner(name)
@@ -84,12 +84,12 @@ class Mirror:
         return has_won
 
     def _note_written(self, name: str, content: bytes) -> None:
-        """Let no look that began before put back what was there, and the next one compare it with the bucket's."""
+        """Record new content, so that no earlier look undoes it and the next one compares it with the bucket."""
         if unit_of(name) is not None:
             self.known.put([(name, Known(len(content), f"written {secrets.token_hex(6)}", is_here=True))])
 
     def _note_owner(self, name: str) -> None:
-        """Who has claimed an attempt writes its folder alone, until it has ended."""
+        """Make the folder of an attempt our own at its claim, and release it at its end."""
         folder, _, last = name.rpartition("/")
         if last == "claim.json":
             self.folder.own |= _written_by_owner(folder)
@@ -97,7 +97,7 @@ class Mirror:
             self.release(folder)
 
     def begin_uploads(self, attempt: str) -> None:
-        """From now on the attempt's process decides what its job lacks; what others had decided is here."""
+        """Make the files that this attempt decides for its job our own; earlier decisions are already here."""
         self.uploading.add(attempt)
         self.folder.own |= _decided_by_owner(attempt)
 
@@ -129,11 +129,11 @@ class Mirror:
     # Folders
 
     def publish(self, prepared: Path, place: Path, *, is_content: bool = False) -> bool:
-        """Upload a prepared folder as the one at `place`, and move it there; False where the name is taken.
+        """Upload a prepared folder as the one at `place`, and move it there. False if the name is taken.
 
-        Its document is created last and exclusively, and makes it exist. A reservation decides which of two uploads of
-        the same name is the one; none is needed where the name is that of the content (`is_content`). Where the name is
-        taken, what has it is here afterwards, unless it is still being uploaded.
+        The folder exists once its document is created, exclusively and last. A reservation decides which of two uploads
+        of the same name wins; none is needed if the name is that of the content (`is_content`). If the name is taken,
+        the folder that has it is downloaded, unless its upload is not finished.
         """
         name = self.name_of(place)
         with _as_os_error(place):
@@ -147,7 +147,7 @@ class Mirror:
         return True
 
     def _move(self, prepared: Path, place: Path) -> None:
-        """Have at `place` what was published. A look may have begun to bring it."""
+        """Move the published folder to `place`. A look may have begun to download it."""
         name = self.name_of(place)
         sizes = {f"{name}/{one}": (prepared / one).stat().st_size for one in files_below(prepared)}
         try:
@@ -168,7 +168,7 @@ class Mirror:
         if place is None:
             return False
         try:
-            # Of an upload that had come to its end before its process did.
+            # An earlier upload may have finished before its process ended.
             has_ended = document is not None and place != f"{name}/{RESERVED}" and self.store.read(document) is not None
             return not has_ended and self._publish(prepared, name)
         except BaseException:
@@ -182,7 +182,7 @@ class Mirror:
         return self.store.create(f"{name}/{document}", (prepared / document).read_bytes())
 
     def remove_folder(self, place: Path) -> bool:
-        """Remove a folder from the bucket, the document that makes it exist first; False where there is none."""
+        """Remove a folder from the bucket, first the document that makes it exist. False if it does not exist."""
         name = self.name_of(place)
         with _as_os_error(place):
             found = sorted((entry.name for entry in self.store.list(name)), key=order_of, reverse=True)
@@ -200,7 +200,7 @@ class Mirror:
             self.upload((folder / one, f"{name}/{one}") for one in files_below(folder))
 
     def upload(self, files: Iterable[tuple[Path, str]]) -> None:
-        """Upload files, several at once; raises what the first failure raised."""
+        """Upload files concurrently. Raises the first failure."""
         list(self.pool.map(lambda one: self.upload_file(*one), files))
 
     def upload_file(self, path: Path, name: str) -> None:
@@ -222,7 +222,7 @@ class Mirror:
         return self.folder.missing_files(self.name_of(folder))
 
     def release(self, attempt: str) -> None:
-        """Write an attempt's folder no more: what it has there is looked at as any other's."""
+        """Stop owning an attempt's folder: looks treat it like any other one."""
         self.uploading.discard(attempt)
         self.folder.own -= _written_by_owner(attempt) | _decided_by_owner(attempt)
 
@@ -230,11 +230,11 @@ class Mirror:
         return self.name_of(attempt) in self.folder.own
 
     def discard(self, attempt: Path) -> None:
-        """`release` an attempt that others have ended: what it had not uploaded by then is no part of it."""
+        """Remove and `release` an attempt that others have ended. What it had not uploaded does not belong to it."""
         folder = self.name_of(attempt)
         files = (_written_by_owner(folder) | _decided_by_owner(folder)) - {folder}
         self.known.forget([*files, *self.known.below(folder)])
-        # What a look brings meanwhile, such as the end, may stay.
+        # Files that a look downloads meanwhile, such as the end, may stay.
         remove_tree(attempt)
         for name in sorted(files):
             (self.root / name).unlink(missing_ok=True)
@@ -244,16 +244,16 @@ class Mirror:
     # Hints and state
 
     def hint(self, name: str) -> None:
-        """Have the next look of this process say that the unit of `name` has changed."""
+        """Queue the hint that the unit of `name` has changed, for the next look of this process."""
         unit = unit_of(name)
         if unit is not None and unit not in UNHINTED:
             self._hints.add(unit)
 
     def send_hints(self) -> None:
-        """Raises StoreError; what was not sent is sent with the next look."""
+        """Send the queued hints. Raises StoreError; the next look sends the rest."""
         self.reservations.send()
         for unit in sorted(self._hints):
-            # Before it is sent: what changes meanwhile is sent again.
+            # Before the request, so that a change meanwhile is sent again.
             self._hints.discard(unit)
             try:
                 self.store.replace(f"{CHANGED}/{unit}", [secrets.token_hex(8).encode()])
@@ -262,19 +262,19 @@ class Mirror:
                 raise
 
     def check(self) -> None:
-        """Raise OSError where the last look at the bucket failed."""
+        """Raise OSError if the last look at the bucket failed."""
         if self.trouble:
             raise OSError(errno.EREMOTEIO, self.trouble, os.fspath(self.root))
 
     def probe(self, size: int) -> None:
-        """Write an object of `size` bytes and remove it. Raises OSError where the bucket does not take it."""
+        """Write an object of `size` bytes and remove it. Raises OSError if the bucket does not accept it."""
         name = f"{_PROBE}-{secrets.token_hex(6)}"
         with _as_os_error(self.root):
             self.store.replace(name, (os.urandom(min(PIECE_BYTES, size - at)) for at in range(0, size, PIECE_BYTES)))
             self.store.remove(name)
 
     def _is_too_soon(self, name: str) -> bool:
-        """Whether it is a worker's card that was written a moment ago: nothing is decided by it."""
+        """Whether it is a worker's card that was written a moment ago. Nothing is decided by a card."""
         if not name.startswith("workers/"):
             return False
         now = time.monotonic()
@@ -286,7 +286,7 @@ class Mirror:
 
 @contextmanager
 def _as_os_error(path: Path) -> Iterator[None]:
-    """What a store raises as the error of a volume that fails."""
+    """Translate the errors of a store into those of a failing volume."""
     try:
         yield
     except AccessDenied as error:
@@ -301,13 +301,13 @@ def _written_by_owner(attempt: str) -> set[str]:
 
 
 def _decided_by_owner(attempt: str) -> set[str]:
-    """The files that the first attempt makes that comes to it, for all attempts."""
+    """The files that the first attempt to need them creates, for all attempts."""
     job = attempt.rpartition("/attempts/")[0]
     return {f"{job}/{name}" for name in DECIDED_ONCE}
 
 
 def pieces_of(path: Path) -> Iterator[bytes]:
-    """What a file holds."""
+    """Yield the content of a file in pieces."""
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             yield piece

@@ -1,4 +1,4 @@
-"""The folder that stands for a volume in a bucket, opened by a process of the service."""
+"""Opens the folder that stands for a volume in a bucket, for a process of the service."""
 
 import errno
 import logging
@@ -22,7 +22,7 @@ from shared.store.opening import PATIENCE, open_bucket
 from shared.store.trial import try_bucket
 from shared.volume_identity import COPY_FILE, COPY_FOLDER, MARKER_FILE
 
-# Between two tries of a bucket that does not answer.
+# Time between two tries of a bucket that does not answer.
 _AGAIN_SECONDS = 3.0
 
 _Opened = TypeVar("_Opened")
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class BucketUnusable(OSError):
-    """The bucket cannot hold the volume; as text the reason alone, which names the bucket."""
+    """The bucket cannot hold the volume. Its text is only the reason, which names the bucket."""
 
     def __str__(self) -> str:
         return str(self.strerror)
@@ -42,7 +42,7 @@ class BucketAway(BucketUnusable):
 
 
 class Looking:
-    """The looks of one process, in a thread."""
+    """The thread in which one process looks at its bucket."""
 
     def __init__(self, mirror: Mirror, puller: Puller, seconds: float) -> None:
         self.mirror = mirror
@@ -52,12 +52,12 @@ class Looking:
         self._thread = threading.Thread(target=self._run, name="bucket", daemon=True)
 
     def begin(self, tell: Callable[[list[str]], object] = lambda _: None) -> None:
-        """From now on; `tell` is called with the ids of the jobs that a look finds."""
+        """Start the thread. `tell` is called with the ids of new open jobs."""
         self._puller.tell = tell
         self._thread.start()
 
     def end(self) -> None:
-        """Tell the others what this process did last."""
+        """Stop the thread, and look once more to send the last hints."""
         self._end.set()
         self._thread.join(timeout=self._seconds)
         self._puller.look()
@@ -76,9 +76,9 @@ def open_mirror(  # noqa: PLR0913
     always: tuple[str, ...] = ("workers",),
     eager: Eager = for_readers,
 ) -> Looking | None:
-    """Let `root` stand for the bucket of the settings, after a first look at it; None for a volume on a filesystem.
+    """Make `root` stand for the bucket of the settings, after a first look; None for a volume on a filesystem.
 
-    Raises BucketUnusable where the bucket cannot be used, BucketAway where waiting can help.
+    Raises BucketUnusable if the bucket cannot be used, BucketAway if waiting can help.
     """
     if not settings.bucket:
         return None
@@ -97,9 +97,9 @@ def open_mirror(  # noqa: PLR0913
 
 
 def wait_for_bucket(open_it: Callable[[], _Opened], pause: Callable[[float], object] = time.sleep) -> _Opened:
-    """What `open_it` returns, as soon as its bucket answers. The log has the reason, and rarely again.
+    """Call `open_it` until its bucket answers, and return its result. Logs the reason, and repeats it rarely.
 
-    Raises BucketUnusable where waiting does not help.
+    Raises BucketUnusable if waiting does not help.
     """
     seldom = Seldom()
     while True:
@@ -116,7 +116,7 @@ def wait_for_bucket(open_it: Callable[[], _Opened], pause: Callable[[float], obj
 
 
 def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> BucketStore:
-    """The bucket at an address, after a trial of what a volume needs. Raises BucketUnusable."""
+    """Open the bucket at an address after a trial of what a volume needs. Raises BucketUnusable."""
     try:
         store = open_bucket(address, environment, PATIENCE)
         if store.read(COPY_FILE) is not None and store.read(MARKER_FILE) is None:
@@ -133,7 +133,7 @@ def _unusable(error: FitstopError, address: str) -> BucketUnusable:
 
 
 def _forget_copy(store: BucketStore) -> None:
-    """Remove the record of the copy that made this volume, `copy.json` last: its files change from now on.
+    """Remove the record of the copy that made this volume, `copy.json` last: the volume's files will change.
 
     Raises StoreError.
     """
@@ -145,6 +145,6 @@ def _forget_copy(store: BucketStore) -> None:
 
 
 def bring_marker(mirror: Mirror) -> None:
-    """Bring the file that says which volume this is, once somebody has made one in the bucket. Raises StoreError."""
+    """Download the marker that says which volume this is, if the bucket has one. Raises StoreError."""
     if (marker := mirror.store.read(MARKER_FILE)) is not None:
         mirror.folder.put(MARKER_FILE, [marker])

@@ -1,7 +1,7 @@
-"""Looks at the bucket every few seconds, and brings into the folder what others have changed.
+"""Looks at the bucket every few seconds, and downloads into the folder what others have changed.
 
-A look is two lists: of the markers of open jobs, which say what is new and what has ended, and of the hints. Only the
-units that they name are listed. A look at everything comes first, and then every few minutes: it finds what a killed
+A look makes two lists: of the markers of open jobs, which show new and ended jobs, and of the hints. Only the units
+that they name are listed then. The first look, and one every few minutes, lists everything: it finds what a killed
 process did not hint at.
 """
 
@@ -22,9 +22,9 @@ from shared.store.interface import Entry, StoreError
 from shared.store.trial import TRIAL_FOLDER
 
 _EVERYTHING_SECONDS = 600.0
-# A reader looks at everything long before a hint goes.
+# Every reader looks at everything long before a hint is removed.
 _HINT_SECONDS = 6 * _EVERYTHING_SECONDS
-# No upload of one file takes as long.
+# No upload of one file takes this long.
 _UNFINISHED_SECONDS = 3600.0
 
 _RANK_OF_OTHERS = 2
@@ -35,14 +35,14 @@ log = logging.getLogger(__name__)
 
 
 def everything(_unit: str, _open_jobs: frozenset[str]) -> bool:
-    """What the API wants of the bucket."""
+    """Whether the API needs a unit: always."""
     return True
 
 
 class Puller:
-    """The looks of one process. `wants` says of a unit, given the ids of the open jobs, whether this machine needs it.
+    """The looks of one process. `wants` decides whether this machine needs a unit, given the ids of the open jobs.
 
-    Of several processes with one folder one looks at a time; the others only send their hints.
+    If several processes share one folder, only one of them looks; the others send their hints.
     """
 
     def __init__(self, mirror: Mirror, wants: Wants = everything, always: tuple[str, ...] = ("workers",)) -> None:
@@ -54,11 +54,11 @@ class Puller:
         self._turn: int | None = None
         self._away = mirror.root.with_name(f"{mirror.root.name}.away")
         self._shared: str | None = None
-        # Called with the ids of jobs that a look has found.
+        # Called with the ids of new open jobs.
         self.tell: Callable[[list[str]], object] = lambda _: None
 
     def look(self) -> bool:
-        """One look; False where the bucket failed, which `Mirror.check` says from then on."""
+        """Look once. False if the bucket failed; `Mirror.check` raises from then on."""
         trouble = self._find_trouble()
         if trouble and not self._mirror.trouble:
             log.warning("the bucket is away: %s", trouble)
@@ -68,7 +68,7 @@ class Puller:
         return not trouble
 
     def _find_trouble(self) -> str:
-        """Why a look failed, or the last one of the process that looks; empty where it did not."""
+        """Look, or read the result of the process that looks. Returns why it failed; empty if it did not."""
         try:
             self._mirror.send_hints()
             if not self._has_turn():
@@ -87,7 +87,7 @@ class Puller:
             return ""
 
     def _share_trouble(self, trouble: str) -> None:
-        """For the processes that do not look. What one has left that was killed goes with our first look."""
+        """Share the trouble with processes that do not look. The first look replaces what a killed process left."""
         if self._turn is None or trouble == self._shared:
             return
         with suppress(OSError):
@@ -98,7 +98,7 @@ class Puller:
             self._shared = trouble
 
     def look_at(self, *units: str) -> None:
-        """Bring what has changed in these units now. Raises StoreError, OSError."""
+        """Download what has changed in these units now. Raises StoreError, OSError."""
         self._for_each(units, self._mirror.folder.sync)
 
     def _look(self) -> None:
@@ -144,7 +144,7 @@ class Puller:
         open_jobs = _ids(markers)
 
         def sync(unit: str) -> None:
-            # No unit has the volume's own marker, which everybody needs.
+            # The volume's own marker belongs to no unit, and every machine needs it.
             if not unit or unit not in units or self._wants(unit, open_jobs):
                 self._mirror.folder.sync_listed(unit, units.get(unit, []), known.get(unit, {}))
             else:
@@ -157,11 +157,11 @@ class Puller:
         return markers
 
     def _for_each(self, units: Iterable[str], act: Callable[[str], None]) -> None:
-        """`act` for several units of a rank at once, since each waits for the bucket; raises the first failure."""
+        """Call `act` for the units of a rank concurrently, since each waits for the bucket. Raises the first error."""
         failures: list[StoreError | OSError] = []
 
         def try_one(unit: str) -> None:
-            # A bucket that fails is not asked for all the others.
+            # After a failure, the other units are skipped.
             if failures:
                 return
             try:
@@ -175,13 +175,13 @@ class Puller:
             raise failures[0]
 
     def _remove_trials(self, entries: list[Entry], newest: int) -> None:
-        """Remove what trials of the bucket have left whose processes were killed. By the bucket's clock alone."""
+        """Remove what killed trials of the bucket have left, by the bucket's clock alone."""
         for entry in entries:
             if entry.name.startswith(f"{TRIAL_FOLDER}/") and newest - entry.modified_ns > _UNFINISHED_SECONDS * 10**9:
                 self._mirror.store.remove(entry.name)
 
     def _remove_unfinished(self, unit: str, entries: list[Entry], newest: int) -> None:
-        """Remove what somebody has left who was killed while uploading it. By the bucket's clock alone."""
+        """Remove a unit whose upload was killed, by the bucket's clock alone."""
         document = document_of(unit)
         if document is None or any(entry.name == document for entry in entries):
             return
@@ -190,7 +190,7 @@ class Puller:
                 self._mirror.store.remove(entry.name)
 
     def _put_markers(self, markers: dict[str, Entry], before: set[str]) -> None:
-        """`before`: the folder's own markers from before the list, so that one made meanwhile stays."""
+        """Update the folder's markers. `before`: those from before the list, so that a newer one stays."""
         new = sorted(markers.keys() - before)
         for name in new:
             self._mirror.folder.put(f"{OPEN}/{name}", [])
@@ -216,7 +216,7 @@ class Puller:
                 self._mirror.store.remove(f"{CHANGED}/{unit}")
 
     def _has_turn(self) -> bool:
-        """Whether this process is the one that looks; it stays so until it ends."""
+        """Whether this process has the turn to look; it takes a free turn and keeps it until it ends."""
         if self._turn is None:
             lock = os.open(_lock_file(self._mirror.root), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -229,7 +229,7 @@ class Puller:
 
 
 def _rank(unit: str) -> int:
-    """In which order units are looked at. Which jobs a worker needs, sweeps say, and a trial needs its data."""
+    """The order of looks: the data that trials need, the sweeps that say which jobs a worker needs, the rest."""
     if is_content(unit):
         return 0
     return 1 if unit.startswith("sweeps/") else _RANK_OF_OTHERS

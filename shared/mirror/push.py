@@ -1,8 +1,8 @@
-"""Uploads what an attempt writes into the folder, in order, while its process trains on.
+"""Uploads what an attempt writes into the folder, in order, while its process continues to train.
 
-A resume point and a manifest say that other files are there. So they are taken first, by a link beside the folder, and
-uploaded last: the bucket then holds what a process that was killed at that moment would have left. Files that grow are
-uploaded whole, a large one more rarely. What the process has removed is removed last of all.
+A resume point and a manifest are signs: they say that other files exist. So they are taken first, by a link beside the
+folder, and uploaded last. The bucket then holds what a process killed at that moment would have left. Growing files are
+uploaded whole, large ones less often. What the process has removed is removed last of all.
 """
 
 import logging
@@ -28,13 +28,13 @@ from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.store.interface import BadName
 
-# A file that changes all the time is uploaded whole each time: at most this many bytes of it in a second.
+# Maximum average upload rate of a file that changes all the time, since it is uploaded whole each time.
 _BYTES_PER_SECOND = 1024**2
 _MOST_LINE_BYTES = 1024**2
 _STAGED = ".upload-"
-# How often signs are taken that the process is replacing.
+# Number of tries for signs that the process is replacing.
 _TRIES = 3
-# Written through by the supervisor.
+# The supervisor writes these through to the bucket.
 _THROUGH = frozenset({"claim.json", "heartbeat.json", "end.json"})
 _SIGNS = ("/resume/", "/manifest.json", "/conclusion.json")
 
@@ -42,26 +42,26 @@ log = logging.getLogger(__name__)
 
 
 class OtherDecision(FitstopError):
-    """An earlier attempt, which did not know yet that it is over, has decided otherwise how the job is computed."""
+    """An earlier attempt, which did not know yet that it had ended, has decided differently how the job is computed."""
 
     code = "other_decision"
 
 
 class Taken(NamedTuple):
-    """A file as it was at a moment, and the stamp that it had by then or before."""
+    """A file as it was at one moment, and its stamp from then or before."""
 
     path: Path
     stamp: Stamp
 
 
 class AttemptPush:
-    """The uploads of one attempt, by one thread at a time. What the folder holds at first has been brought."""
+    """Uploads one attempt, in one thread at a time. What the folder holds at first was downloaded."""
 
     def __init__(self, mirror: Mirror, attempt: AttemptFolder) -> None:
         self._mirror = mirror
         self._attempt = attempt
         self._job = attempt.job.path
-        # A script's folder begins with the files of its program, which the next attempt unpacks by itself.
+        # A script's folder begins with the files of its program, which the next attempt unpacks itself.
         self._of_program = f"attempts/{attempt.number}/files/", _time_of_program(attempt)
         self._uploaded: dict[str, Stamp] = {name: stamp for name, stamp in self._look() if not self._is_ours(name)}
         self._next: dict[str, float] = {}
@@ -69,10 +69,10 @@ class AttemptPush:
         self._late = LateRequests(self._uploaded)
 
     def push(self, *, is_last: bool = False) -> bool:
-        """Upload what has changed since the last call; True where something had.
+        """Upload what has changed since the last call. True if something had.
 
-        `is_last`: large logs and files of a script too, whenever they were uploaded last. Raises OSError, StoreError,
-        and OtherDecision, which leaves the attempt without another resume point or conclusion in the bucket.
+        `is_last`: also large logs and files of a script that were uploaded recently. Raises OSError, StoreError, and
+        OtherDecision, after which no resume point or conclusion of the attempt reaches the bucket.
         """
         gone = (self._uploaded.keys() | self._late.due()) - dict(self._look()).keys()
         staged = self._job.with_name(f"{_STAGED}{self._job.name}")
@@ -86,10 +86,11 @@ class AttemptPush:
         return bool(signs or others)
 
     def _take_all(self, staged: Path, *, is_last: bool) -> tuple[dict[str, Taken], dict[str, Taken], bool]:
-        """The signs, what they name beside the rest, and whether these are all signs that have changed.
+        """Take the changed signs and the other changed files, and say whether no sign was left out.
 
-        A process writes a sign before it removes what the one before it named. So a sign that is still there after the
-        others were taken names nothing that is not there; one that was replaced meanwhile waits for the next call.
+        A process writes a sign before it removes what the previous sign named. So everything that a sign names exists
+        if the sign is unchanged after the others were taken. A sign that was replaced meanwhile waits for the next
+        call.
         """
         for _ in range(_TRIES):
             shutil.rmtree(staged, ignore_errors=True)
@@ -106,11 +107,11 @@ class AttemptPush:
         return standing, taken, False
 
     def is_settled(self) -> bool:
-        """Whether the bucket keeps what was uploaded: no request is under way any more that would change it back."""
+        """Whether the bucket keeps what was uploaded: no late request can change it back."""
         return not self._late.find_unsettled()
 
     def finish(self) -> None:
-        """Say what the bucket has now, so that no look brings it back."""
+        """Record what the bucket has now, so that no look downloads it again."""
         mirror, folder = self._mirror, self._mirror.name_of(self._job)
         sizes = {self._mirror.name_of(self._job / name): stamp[2] for name, stamp in self._uploaded.items()}
         mirror.known.put(
@@ -124,7 +125,7 @@ class AttemptPush:
         now = time.monotonic()
         sizes = {name: one.stamp[2] for name, one in others.items() if _is_rewritten(name)}
         self._next.update((name, now + size / _BYTES_PER_SECOND) for name, size in sizes.items())
-        # The manifest names what a point refers to, too, and a conclusion is the last word.
+        # In order: a manifest also names what a resume point refers to, and a conclusion comes last.
         for name in sorted(signs, key=_rank):
             self._upload_taken({name: signs[name]})
         if others or signs:
@@ -132,7 +133,7 @@ class AttemptPush:
 
     def _upload_taken(self, taken: Mapping[str, Taken]) -> None:
         list(self._mirror.pool.map(self._replace, taken.items()))
-        # As they were before they were taken: what was written meanwhile is uploaded again.
+        # Stamps from before the files were taken: what was written meanwhile is uploaded again.
         self._uploaded.update((name, one.stamp) for name, one in taken.items())
 
     def _replace(self, one: tuple[str, Taken]) -> None:
@@ -148,23 +149,23 @@ class AttemptPush:
             log.warning("a file of a script stays on this machine: %s", error)
 
     def _decide(self, file: str, content: bytes) -> None:
-        """The first decision stands, for all attempts; one of an attempt that was lost may arrive while we train."""
+        """Create the file. Raises OtherDecision if another attempt has decided differently, even a lost one."""
         store = self._mirror.store
         if not store.create(file, content) and store.read(file) != content:
             raise OtherDecision(f"{file}: another attempt has decided otherwise")
 
     def _take(self, staged: Path, names: Iterable[str]) -> dict[str, Taken]:
-        """The files as they are at this moment; what has gone since the look is passed over."""
+        """Take the files as they are now; skip those that are gone since the look."""
         taken = {}
         for name in names:
             staged.mkdir(exist_ok=True)
-            # Not by its own name: a script's may be too long for one folder.
+            # Not under its own name: a script's may be too long for one folder.
             path, stamp = staged / secrets.token_hex(8), file_stamp(self._job / name)
             with suppress(FileNotFoundError):
                 if is_log(name):
                     _copy_lines(self._job / name, path)
                 elif _is_of_script(name):
-                    # Written in place: a link would go on growing.
+                    # A script writes in place: a link would continue to grow.
                     shutil.copyfile(self._job / name, path)
                 else:
                     path.hardlink_to(self._job / name)
@@ -173,8 +174,8 @@ class AttemptPush:
         return taken
 
     def _remove(self, gone: Iterable[str]) -> None:
-        """Remove from the bucket what the process has removed; not what a look took away, or who removed the folder."""
-        # The patrol gives up an attempt whose end takes too long, while its uploads are still under way.
+        """Remove from the bucket what the process removed, but not what a look or a removal of the folder took away."""
+        # The patrol gives up an attempt whose end takes too long while its uploads still run.
         if not (self._mirror.owns(self._attempt.path) and self._attempt.claim_file.exists()):
             return
         for name in sorted(gone):
@@ -191,7 +192,7 @@ class AttemptPush:
         return sorted(filter(self._is_ours, changed))
 
     def _is_ours(self, name: str) -> bool:
-        """Whether the attempt writes it. Earlier attempts' files only ever go."""
+        """Whether this attempt writes the file. Files of earlier attempts are only removed."""
         number = self._attempt.number
         return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", *DECIDED_ONCE}
 
@@ -218,7 +219,7 @@ class AttemptPush:
 
 
 def _time_of_program(attempt: AttemptFolder) -> int | None:
-    """The time of the files that the attempt's script began with; None for other jobs, and where it is not known."""
+    """The time of the files that the attempt's script began with; None for other jobs, or if it is not known."""
     record = attempt.job.record()
     if record is None or not isinstance(record.spec, ProgramJobSpec):
         return None
@@ -230,7 +231,7 @@ def _time_of_program(attempt: AttemptFolder) -> int | None:
 
 
 def _copy_lines(log: Path, into: Path) -> None:
-    """Copy the whole lines: the last one may be half written, and is cut off by who continues after a kill."""
+    """Copy only whole lines, except of a `.log`. A half-written last line would be cut off by the next attempt."""
     shutil.copyfile(log, into)
     if log.suffix == ".log":
         return

@@ -1,8 +1,8 @@
-"""Which of two uploads of the same name is the one, in a bucket, where a folder cannot be moved into place.
+"""Decides which of two uploads of the same name wins, in a bucket, where a folder cannot be moved into place.
 
-A reservation is created exclusively and says which process uploads. One that was given up, or whose process has ended
-on this machine, is followed by the next one, whose name follows from it: so again exactly one gets it. The uploads of
-machines that are gone for good are removed by a look, an hour later.
+A reservation is created exclusively and says which process uploads. If it was given up, or its process has ended on
+this machine, the next reservation follows. Its name contains the token of the one before, so exactly one process gets
+it. A look removes the uploads of machines that are permanently gone, an hour later.
 """
 
 import json
@@ -16,24 +16,24 @@ from shared.store.interface import NoAnswer, Store, StoreError
 
 
 class Reservations:
-    """Those of this process, for all its threads."""
+    """The reservations of this process, for all its threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._one_at_a_time = threading.Lock()
         self._to_give_up: dict[str, str] = {}
-        # Those whose create got no answer, by the token that they have where they are ours.
+        # Places whose create got no answer, with the token that they have if they are ours.
         self._unanswered: dict[str, str] = {}
 
     def reserve(self, folder: str) -> str | None:
-        """Reserve a folder for this process; the name of the reservation, or None where another upload has it."""
+        """Reserve a folder for this process. The name of the reservation; None if another upload has the folder."""
         token, process = secrets.token_hex(8), this_process()
         ours = json.dumps({"token": token, "process": process and process.model_dump(mode="json")}).encode()
         place = f"{folder}/{RESERVED}"
         while not self._create(place, ours, token):
             standing = self._store.read(place)
             if standing is None:
-                # Removed at this moment, with all else that was below the folder.
+                # Removed just now, with everything else below the folder.
                 return None
             before = json.loads(standing)
             if not _is_over(before):
@@ -50,7 +50,7 @@ class Reservations:
             raise
 
     def give_up(self, place: str) -> None:
-        """Let others have it; where the bucket fails, with one of the next looks."""
+        """Give up a reservation. If the bucket fails, one of the next looks does it."""
         with self._one_at_a_time:
             self._to_give_up[place] = secrets.token_hex(8)
         try:
@@ -59,7 +59,7 @@ class Reservations:
             return
 
     def send(self) -> None:
-        """Give up what could not be given up before. Raises StoreError."""
+        """Give up the reservations that could not be given up before. Raises StoreError."""
         with self._one_at_a_time:
             for place, token in list(self._unanswered.items()):
                 standing = self._store.read(place)
@@ -72,7 +72,7 @@ class Reservations:
 
 
 def _is_over(reservation: dict[str, object]) -> bool:
-    """Whether its upload has ended, for sure, without having made the folder exist."""
+    """Whether its upload has certainly ended: it was given up, or its process is gone."""
     if reservation.get("is_given_up"):
         return True
     process = reservation.get("process")

@@ -17,6 +17,6 @@ def parse_address(address: str) -> tuple[str, str]:
 
 
 def _without_secrets(address: str) -> str:
-    """An address as it may be shown: somebody may have put a key before an `@` or after a `?`."""
+    """An address that may be shown: without a key before an `@` or after a `?`."""
     scheme, _, rest = address.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

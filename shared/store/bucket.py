@@ -1,8 +1,8 @@
-"""A store in a bucket of S3 or of what is compatible with it, by obstore.
+"""A store in a bucket of S3 or a compatible server, through obstore.
 
-A request that has succeeded may lose its answer, and is then repeated. An exclusive create carries a token in the
-object's metadata: where the object is there already, its token tells whether it is our own. Objects appear whole, the
-large ones at the end of a multipart upload.
+A request whose answer was lost is repeated. An exclusive create carries a token in the object's metadata: if the object
+already exists, its token tells whether it is our own. Objects appear whole, large ones at the end of a multipart
+upload.
 """
 
 import copy
@@ -30,30 +30,30 @@ from shared.store.interface import AccessDenied, Entry, FileChanged, NoAnswer, S
 from shared.store.keys import key_of, name_of
 
 if TYPE_CHECKING:
-    # Types that obstore has for checkers alone.
+    # Types that obstore has only for type checkers.
     from obstore import GetOptions
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
-# Up to this size a request moves no more than a document does, and fails soon where the bucket stands still: a post, a
-# claim or a heartbeat waits for it. A larger one may take as long as a slow line needs for one part.
+# Up to this size a request carries no more than a document, and fails soon if the bucket does not respond: a post, a
+# claim or a heartbeat waits for it. A larger one may take as long as a slow connection needs for one part.
 SMALL_BYTES = 256 * 1024
 _SMALL_SECONDS, _LARGE_SECONDS = 5, 120
-# A part of a multipart upload. S3 takes 10,000 of them, so that a file may have 80 GB.
+# Size of a part of a multipart upload. S3 accepts 10,000 parts, so a file may have 80 GB.
 PART_BYTES = 8 * 1024**2
-# Of one upload at a time; a copy has several uploads.
+# Concurrent parts of one upload; a copy has several uploads.
 _PARTS_AT_ONCE = 2
 _MOST_UNANSWERED = 1000
 _TOKEN = "fitstop-token"  # noqa: S105  the name of a field
-# S3's answer in XML; nothing but its code is shown, since it may repeat what was sent.
+# The code in S3's XML answer. Nothing else of it is shown, since it may repeat what was sent.
 _CODE = re.compile("<Code>([A-Za-z]+)</Code>")
 _STATUS = re.compile("status code: ([0-9]{3} [A-Za-z ]+)")
-# What a server of S3 says, or obstore of its answer, where the region of a bucket is another one.
+# What an S3 server says, or obstore of its answer, if the bucket is in another region.
 _ELSEWHERE = re.compile("PermanentRedirect|AuthorizationHeaderMalformed|incorrectly configured region")
 _DENIED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
 
 
 class BucketStore:
-    """The objects of `bucket` whose keys begin with `prefix` and a slash; all objects without a prefix.
+    """The objects of `bucket` whose keys begin with `prefix` and a slash; all objects if the prefix is empty.
 
     `access` has the settings of obstore's S3Store, and `proxy` those of its connections; `retries` says how often and
     how long a request is repeated.
@@ -94,12 +94,13 @@ class BucketStore:
         self._objects, self._large = self._changing = connect(retries)
 
     def check(self) -> None:
-        """Raise StoreError where the bucket is not there or we have no access to it."""
+        """Raise StoreError if the bucket does not exist or we have no access to it."""
         with self._report_errors():
             next(iter(obstore.list(self._objects, chunk_size=1)), None)
 
     def create(self, name: str, content: bytes) -> bool:
-        # One that got no answer may have been done: who asks the same again is the same one, and has not lost.
+        # A create without an answer may have been done. The same call uses its token again, so it does not lose to
+        # itself.
         asked = (name, content)
         token = self._unanswered.pop(asked, None) or secrets.token_hex(16)
         try:
@@ -110,7 +111,7 @@ class BucketStore:
             raise
 
     def create_as(self, name: str, content: bytes, token: str) -> bool:
-        """`create` by who has this token: True also where an earlier call with the token has created the file."""
+        """`create` with this token. True also if an earlier call with the token has created the file."""
         key = self._key(name)
         with self._report_errors():
             try:
@@ -118,7 +119,7 @@ class BucketStore:
             except (AlreadyExistsError, PreconditionError):
                 return self._token_of(key) == token
             except GenericError:
-                # Nobody knows whether it was done.
+                # It may have been done or not.
                 standing = self._token_of(key)
                 if standing is None:
                     raise
@@ -159,7 +160,7 @@ class BucketStore:
             return bytes(obstore.get_range(self._for(length), self._key(name), start=start, length=length))
 
     def stream(self, name: str) -> Iterator[bytes]:
-        """By parts, so that no request takes as long as the whole file; all of the version that the first one found."""
+        """Read in parts, so that no request takes as long as the whole file; all are of the version found first."""
         with self._report_errors():
             found = obstore.get(self._large, self._key(name), options={"head": True})
         size, version = found.meta["size"], found.meta["e_tag"]
@@ -181,13 +182,13 @@ class BucketStore:
             obstore.delete(self._changing[0], self._key(name))
 
     def once(self) -> "BucketStore":
-        """The requests of an upload by parts are repeated: only one of its last ones can succeed."""
+        """As in `Store`, but a multipart upload still repeats requests: only one of its last ones can succeed."""
         twin = copy.copy(self)
         twin._changing = self._connect({"max_retries": 0})
         return twin
 
     def remove_leftovers(self) -> None:
-        """Nothing: what is left of an upload is in no list, and the bucket's lifecycle rule removes it."""
+        """Do nothing: unfinished uploads are in no list, and the bucket's lifecycle rule removes them."""
 
     def _options(self, seconds: int) -> "ClientConfig":
         options = cast(
@@ -198,14 +199,14 @@ class BucketStore:
         return options
 
     def _for(self, size: int) -> S3Store:
-        """What sends or brings `size` bytes."""
+        """The connection for requests of `size` bytes."""
         return self._objects if size <= SMALL_BYTES else self._large
 
     def _key(self, name: str) -> str:
         return key_of(name, self._prefix)
 
     def _token_of(self, key: str) -> str | None:
-        """The token of who created the object; empty where it has none, None where there is no object."""
+        """The token that created the object; empty if it has none, None if there is no object."""
         try:
             found = obstore.get(self._objects, key, options={"head": True})
         except FileNotFoundError:
@@ -213,7 +214,7 @@ class BucketStore:
         return found.attributes.get(_TOKEN, "")
 
     def _upload(self, key: str, pieces: "_Guarded") -> None:
-        """By parts. Where the answer to the last request is lost, the token tells whether the file is whole."""
+        """Upload in parts. If the answer to the last request is lost, the token tells whether the file is whole."""
         token = secrets.token_hex(16)
         try:
             obstore.put(
@@ -231,7 +232,7 @@ class BucketStore:
 
     @contextmanager
     def _report_errors(self) -> Iterator[None]:
-        """What obstore raises as errors of ours, without the text of a request or an answer."""
+        """Translate obstore's errors into our own, without the text of a request or an answer."""
         try:
             yield
         except (BaseError, OSError) as error:
@@ -265,12 +266,12 @@ def _lacks_bucket(error: Exception) -> bool:
 
 
 def _has_changed(error: Exception) -> bool:
-    """Whether an object has another version than the request was for, or ends before what it asked for."""
+    """Whether an object's version is not the requested one, or the object ends before the requested range."""
     return isinstance(error, PreconditionError) or "InvalidRange" in str(error)
 
 
 class _Guarded:
-    """Pieces for obstore, which reports an error in them as one of its own."""
+    """Pieces for obstore that remember their error, since obstore reports it as one of its own."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -295,7 +296,7 @@ class _Guarded:
 
 
 def _take(pieces: Iterator[bytes], size: int) -> bytes:
-    """The first pieces, `size` bytes or more of them, or all."""
+    """Join the first pieces, up to `size` bytes or more, or all."""
     taken = bytearray()
     for piece in pieces:
         taken += piece

@@ -10,15 +10,15 @@ from shared.durable import TEMPORARY_SUFFIX, create_file, make_folder, remove_fi
 from shared.plain_files import guard, open_folder, open_plain, read_plain
 from shared.store.interface import Entry, StoreError, check_name
 
-# Often enough for a folder that others remove at the same moment, since it is empty.
+# Number of tries while others remove the same folder because it is empty.
 _TRIES = 10
 _PIECE_BYTES = 1024**2
-# What `shared.durable` writes beside a file. A script's own files may have names that are nearly like it.
+# What `shared.durable` writes beside a file. A script may give its own files similar names.
 _TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{12}}{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 
 
 class FolderStore:
-    """The files below `root`. No link below it is followed; what is no regular file is in no list."""
+    """The files below `root`. Links below it are not followed; only regular files are listed."""
 
     keeps_times = True
 
@@ -89,7 +89,7 @@ class FolderStore:
         return self.root / name
 
     def _make_place(self, name: str) -> Path:
-        """The path of a file whose folder is there, and no link leads to it."""
+        """Make the folder of a file, to which no link may lead, and return the file's path."""
         path = self._path(name)
         make_folder(path.parent)
         with suppress(FileNotFoundError), open_folder(path.parent):
@@ -101,7 +101,7 @@ class FolderStore:
             yield from found
 
     def _remove_empty(self, folder: Path) -> None:
-        """Remove the folders that hold nothing any more: a bucket has none either."""
+        """Remove this folder and those above it that are empty: a bucket has none either."""
         with suppress(OSError):
             while folder != self.root:
                 folder.rmdir()

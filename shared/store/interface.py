@@ -1,13 +1,13 @@
 """What every store of a volume's files does, and how it fails.
 
-    StoreError              the store did not do it
-    ├── NoAnswer            it does not answer, or fails; the same call may succeed later
+    StoreError              the request failed
+    ├── NoAnswer            the store does not answer, or fails; the same call may succeed later
     ├── FileChanged         the file was replaced while it was read
-    └── AccessDenied        it does not accept who asks: no credentials, wrong ones, or too few rights
-    BadName                 no file of a volume has such a name
+    └── AccessDenied        the store rejects the caller: no credentials, wrong ones, or too few rights
+    BadName                 no file of a volume can have this name
 
-A name is like `jobs/ab/<id>/spec.json`: parts between slashes, relative to the store. No file's name is the beginning
-of another one's, up to a slash: `a` and `a/b` exclude each other, as a file and a folder do.
+A name is like `jobs/ab/<id>/spec.json`: parts between slashes, relative to the store. `a` and `a/b` exclude each other,
+as a file and a folder do.
 """
 
 import os
@@ -20,31 +20,31 @@ _MOST_PART_BYTES = 255
 
 
 class StoreError(FitstopError):
-    """The store did not do it; the message says where and why, and holds no credentials."""
+    """The request failed. The message says where and why, and contains no credentials."""
 
     code = "store_error"
 
 
 class NoAnswer(StoreError):
-    """No answer, or a failure of the store's own, also after several tries. What was asked may have been done."""
+    """The store did not answer, or failed, even after several tries. The request may have been carried out."""
 
     code = "store_unreachable"
 
 
 class FileChanged(StoreError):
-    """The file was replaced while it was read; the same call reads the new one."""
+    """The file was replaced while it was read. The same call reads the new one."""
 
     code = "store_file_changed"
 
 
 class AccessDenied(StoreError):
-    """The store does not let us do this."""
+    """The store does not allow this request."""
 
     code = "store_denied"
 
 
 class BadName(FitstopError, ValueError):
-    """A name that no file of a volume has."""
+    """No file of a volume can have this name."""
 
     code = "bad_name"
 
@@ -59,7 +59,7 @@ class Entry(NamedTuple):
 
 
 class Store(Protocol):
-    """The files of a volume. What one call has written, every later call of anybody sees, also in lists.
+    """The files of a volume. Every later call, from any process, sees what a call has written, also in lists.
 
     All calls raise StoreError and BadName; a store in a folder raises OSError, too.
     """
@@ -70,22 +70,23 @@ class Store(Protocol):
 
     @property
     def keeps_times(self) -> bool:
-        """Whether a file has the time that `replace` was given."""
+        """Whether a file keeps the time that `replace` was given."""
 
     def create(self, name: str, content: bytes) -> bool:
-        """Create the file whole, unless it is there already; of several callers at once exactly one gets True."""
+        """Create the whole file unless it exists already. Of several concurrent callers exactly one gets True."""
 
     def replace(self, name: str, pieces: Iterable[bytes], modified_ns: int | None = None) -> None:
-        """Put a file in place of what was there, whole or not at all. The pieces follow one another.
+        """Create or replace a file with the joined pieces, whole or not at all.
 
-        Only the file's one writer may call this. What `pieces` raises goes to the caller, and nothing has changed.
+        Only the file's one writer may call this. If `pieces` raises, the caller gets that error and nothing has
+        changed.
         """
 
     def read(self, name: str) -> bytes | None:
-        """What a small file holds; None where there is none. Raises UnusableDocument above 16 MiB."""
+        """The content of a small file; None if it does not exist. Raises UnusableDocument above 16 MiB."""
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        """Bytes from `start` on, fewer than `length` at the file's end. Raises FileNotFoundError, FileChanged.
+        """Read `length` bytes from `start`, or fewer at the file's end. Raises FileNotFoundError, FileChanged.
 
         `start` is less than the file's size, and `length` is 1 or more.
         """
@@ -97,20 +98,20 @@ class Store(Protocol):
         """All files whose names begin with `folder` and a slash, at any depth; without `folder` all files."""
 
     def remove(self, name: str) -> None:
-        """Remove a file for good; nothing happens where there is none."""
+        """Remove a file permanently, if it exists."""
 
     def once(self) -> "Store":
-        """The same files, for who must know of each request that fails: `replace` and `remove` are not repeated here.
+        """The same store, but it does not repeat `replace` and `remove`, so that the caller knows of each failure.
 
-        Such a request may still be carried out when the call has raised NoAnswer.
+        Such a request may still be carried out after the call has raised NoAnswer.
         """
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes have left of files that they wrote. Only while nobody else writes."""
+        """Remove the unfinished files of killed processes. Only while no other process writes."""
 
 
 def check_name(name: str) -> None:
-    """Raise BadName for what is no name of a file, or would lead out of the store."""
+    """Raise BadName if this is not the name of a file, or would lead out of the store."""
     parts = name.split("/")
     if any(part in {"", ".", ".."} for part in parts):
         raise BadName(f"{name!r} is not the name of a file: it has an empty part, `.` or `..`")

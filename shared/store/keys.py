@@ -1,7 +1,7 @@
-"""The key of an object for each name of a file, and back.
+"""The object key for each file name, and back.
 
-A file of a script may have any name, also one with line breaks or bytes that are no UTF-8. Only the characters that
-every server, console and tool handles alike stand in a key; the others are percent-encoded.
+A script may give its files any name, even with line breaks or bytes that are not UTF-8. A key contains only characters
+that every server, console and tool handles alike; the others are percent-encoded.
 """
 
 import os
@@ -9,12 +9,12 @@ from urllib.parse import quote, unquote_to_bytes
 
 from shared.store.interface import BadName, StoreError, check_name
 
-# The most that S3 takes.
+# The limit of S3.
 _MOST_KEY_BYTES = 1024
 
 
 def encode_name(name: str) -> str:
-    """The name as plain ASCII, of which `name_of` makes the name again."""
+    """The name as plain ASCII, which `name_of` decodes."""
     return quote(os.fsencode(name), safe="/")
 
 
@@ -29,7 +29,7 @@ def key_of(name: str, prefix: str) -> str:
 
 
 def name_of(key: str) -> str:
-    """The name of the file whose key this is. Raises StoreError for a key that `key_of` makes for no name."""
+    """The name of the file with this key. Raises StoreError if `key_of` makes this key for no name."""
     name = os.fsdecode(unquote_to_bytes(key))
     if encode_name(name) != key:
         raise StoreError(f"the object {key!r} is not a file of a volume; give Fitstop its own prefix in the bucket")

@@ -15,24 +15,24 @@ from shared.store.interface import Store
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
-# For a service: a request is given up before an attempt would count as lost for it.
+# For a service: a request gives up before an attempt would count as lost because of it.
 PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=4)}
 
 
 def is_address(place: str) -> bool:
-    """Whether `place` is an address, and no folder."""
+    """Whether `place` is an address rather than a folder."""
     return "://" in place
 
 
 def open_store(place: str, environment: Mapping[str, str] = os.environ) -> Store:
-    """The store there. A bucket must exist; a folder need not. Raises BadName, StoreError."""
+    """Open the store at `place`. A bucket must exist; a folder need not. Raises BadName, StoreError."""
     return open_bucket(place, environment) if is_address(place) else FolderStore(Path(place).resolve())
 
 
 def open_bucket(
     address: str, environment: Mapping[str, str] = os.environ, retries: "RetryConfig | None" = None
 ) -> BucketStore:
-    """The bucket at `s3://BUCKET/PREFIX`, which exists. Raises BadName, StoreError. `retries` as for BucketStore."""
+    """Open the existing bucket at `s3://BUCKET/PREFIX`. Raises BadName, StoreError. `retries` as for BucketStore."""
     bucket, prefix = parse_address(address)
     access = find_access(environment)
     proxy = find_proxy(environment, access.get("endpoint", "https://"))

@@ -1,4 +1,4 @@
-"""What is appended to, in a store whose files never grow: numbered segments in a folder, each created exclusively."""
+"""An append-only log in a store whose files never grow: numbered segments in a folder, each created exclusively."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from shared.store.interface import Store
 
 
 class Overtaken(FitstopError):
-    """Somebody else appends there, too: it was for one writer at a time."""
+    """Another process appends, too, but only one writer at a time is allowed."""
 
     code = "overtaken"
 
@@ -21,21 +21,21 @@ class Segments:
         self._names = sorted(entry.name for entry in store.list(folder))
 
     def append(self, content: bytes) -> None:
-        """Append a segment; when this returns it is safe. Raises Overtaken where another writer was quicker."""
+        """Append a segment. When this returns, it is durable. Raises Overtaken if another writer was faster."""
         name = f"{self._folder}/{len(self._names) + 1:08d}"
         if not self._store.create(name, content):
             raise Overtaken(f"another process has written {name} in {self._store.place}")
         self._names.append(name)
 
     def read_all(self) -> Iterator[bytes]:
-        """What the segments hold, one after the other."""
+        """Yield the content of each segment, in order."""
         for name in self._names:
             content = self._store.read(name)
             assert content is not None, name
             yield content
 
     def remove(self) -> None:
-        """Remove all of them, the newest first, so that what is left after a kill is a beginning."""
+        """Remove all segments, the newest first, so that a kill leaves the first ones without a gap."""
         while self._names:
             self._store.remove(self._names[-1])
             self._names.pop()

@@ -1,8 +1,8 @@
 """`python -m shared.store.trial ADDRESS`: whether a bucket can hold a volume, as JSON {name, status, detail, fix}.
 
-The first need is an exclusive create, `PUT` with `If-None-Match: *`: some servers ignore the condition and report
-success to everybody, and others check it without holding the object. Everything is tried below a name of its own and
-removed again.
+The main requirement is an exclusive create, `PUT` with `If-None-Match: *`: some servers ignore the condition and report
+success to every writer, and others check it without locking the object. The trial writes below a name of its own and
+removes everything afterwards.
 """
 
 import json
@@ -29,7 +29,7 @@ Finding = dict[str, str]
 
 
 class Unfit(StoreError):
-    """The bucket does not keep what a volume needs. `fix` says what to do."""
+    """The bucket lacks something that a volume needs. `fix` says what to do."""
 
     code = "unfit_bucket"
 
@@ -39,7 +39,7 @@ class Unfit(StoreError):
 
 
 def main(address: str) -> int:
-    """Print the finding; exit status 0 whatever it is."""
+    """Print the finding. The exit status is always 0."""
     print(json.dumps(look_at_bucket(address)))  # noqa: T201
     return 0
 
@@ -62,7 +62,7 @@ def look_at_bucket(address: str, rounds: int = ROUNDS) -> Finding:
 
 
 def try_bucket(store: BucketStore, rounds: int = ROUNDS) -> None:
-    """Raise Unfit where the bucket does not keep one of the promises, and StoreError where it cannot be used."""
+    """Raise Unfit if the bucket lacks something that a volume needs, and StoreError if it cannot be used."""
     with _own_folder(store) as folder:
         _try_condition(store, f"{folder}/condition")
         _try_token(store, f"{folder}/token")
@@ -91,7 +91,7 @@ def _try_condition(store: BucketStore, name: str) -> None:
 
 
 def _try_token(store: BucketStore, name: str) -> None:
-    """A create whose answer was lost is recognised by its token."""
+    """Check that a create whose answer was lost is recognized by its token."""
     store.create_as(name, b"", "a")
     fix = "use a server that keeps the metadata of objects (x-amz-meta-…)"
     reason = f"{store.place} keeps no metadata: a create whose answer was lost could not be recognised"
@@ -99,7 +99,7 @@ def _try_token(store: BucketStore, name: str) -> None:
 
 
 def _try_lists(store: BucketStore, folder: str) -> None:
-    """What is written is in the next list and read by the next reader, and what is removed is not."""
+    """Check that the next list and read show what was written, and not what was removed."""
     for number in range(_LISTS):
         name = f"{folder}/{number}"
         store.replace(name, [b"before"])
@@ -116,7 +116,7 @@ def _lists(store: BucketStore, folder: str, name: str) -> bool:
 
 
 def _race(store: BucketStore, name: str) -> None:
-    """Several writers create one object at the same moment: one wins, and the object is the winner's."""
+    """Race several writers for one object: one wins, and the object is the winner's."""
     start = threading.Barrier(WRITERS)
 
     def write(number: int) -> bool:

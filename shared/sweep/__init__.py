@@ -1,4 +1,4 @@
-"""Sweeps: many trials of one job's spec under one budget. What is true of a sweep is in its folder and in its jobs'.
+"""Sweeps: many trials of one job's spec under one budget. The state of a sweep is in its folder and its jobs' folders.
 
-Pure but for reading the volume: no Flask, no Celery, and Optuna only where a trial is proposed (`proposal`).
+Reads and writes only the volume: no Flask, no Celery, and Optuna only to propose a trial (`proposal`).
 """

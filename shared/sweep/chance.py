@@ -1,8 +1,8 @@
 """The chance that a running trial still beats a value: the futures of the forecast, with sizes of improvements.
 
-The forecast draws in which later epochs a curve improves until early stopping ends it. Each improvement here is about
-as large as one of the last ones of the same curve, and smaller the more improvements have come since. The best of many
-noisy values is better than their mean, so noise is added. `make bench-sweeps` scores it on recorded trials, on which
+The forecast samples in which later epochs a curve improves until early stopping ends it. Here each improvement is about
+as large as one of the curve's last ones, and shrinks with the number of improvements before it. The best of many noisy
+values is better than their mean, so noise is added. `make bench-sweeps` scores the chance on recorded trials, on which
 the constants were chosen.
 """
 
@@ -17,24 +17,24 @@ from shared.forecast import LEAST_EPOCHS, count_improvements
 from shared.spec import EarlyStoppingSpec
 from shared.sweep.trial import Trial
 
-# Of these last improvements the sizes are drawn.
+# Number of last improvements from which the sizes are sampled.
 RECENT = 5
-# Each improvement is this part of what it would be had none come before it since now.
+# Factor by which each further improvement shrinks.
 SHRINK = 0.9
-# Of the logarithm of a future's improvements: nobody knows how large they are.
+# Standard deviation of the logarithm of a future's gain, whose size is uncertain.
 SPREAD = 0.5
-# In standard deviations of the last values around their trend.
+# Size of the noise, in standard deviations of the last values around their trend.
 NOISE = 2.0
-# The noise is that of the last epochs.
+# Number of last epochs from which the noise is estimated.
 _NOISY_EPOCHS = 8
 
 _Floats = npt.NDArray[np.float64]
 
 
 def chance_to_beat(trial: Trial, to_beat: float, mode: str) -> float:
-    """The chance that a running trial has a better value than `to_beat` by its end; 1 where too little is known.
+    """The chance that a running trial has a better value than `to_beat` by its end; 1 if too little is known.
 
-    The same curve gets the same answer.
+    The same curve gives the same result.
     """
     best = trial.best(mode)
     finite = sum(value is not None and math.isfinite(value) for value in trial.curve)
@@ -53,18 +53,18 @@ def chance_to_beat(trial: Trial, to_beat: float, mode: str) -> float:
 
 @lru_cache(maxsize=4096)
 def _count(curve: tuple[float | None, ...], stopping: EarlyStoppingSpec, epochs: int) -> npt.NDArray[np.int64]:
-    """A curve is asked about again with each new best of its sweep."""
+    """Cached, since each new best of a sweep asks again about the same curves."""
     return count_improvements(curve, stopping, epochs)
 
 
 def _stopping(trial: Trial, mode: str) -> EarlyStoppingSpec:
-    """The early stopping of a trial; where it has none, one that does not stop it."""
+    """The early stopping of a trial; if it has none, one that does not stop it."""
     own = trial.stopping or EarlyStoppingSpec(patience=max(1, trial.max_epochs), min_delta=0.0)
     return own.model_copy(update={"mode": mode, "monitor": "objective"})
 
 
 def _recent_gains(curve: Sequence[float | None], mode: str) -> _Floats:
-    """By how much each of the last improvements was better than the best before it. Shape (up to RECENT,)."""
+    """The gain of each of the last improvements over the best value before it. Shape (up to RECENT,)."""
     sign = 1.0 if mode == "max" else -1.0
     known = np.array([-math.inf if value is None else sign * value for value in curve])
     known[~np.isfinite(known)] = -math.inf
@@ -74,16 +74,16 @@ def _recent_gains(curve: Sequence[float | None], mode: str) -> _Floats:
 
 
 def _noise(curve: Sequence[float | None]) -> float:
-    """The standard deviation of the last values around their trend; 0 where they are too few."""
+    """The standard deviation of the last values around their trend; 0 if there are too few."""
     known = np.array([value for value in curve[-_NOISY_EPOCHS:] if value is not None and math.isfinite(value)])
     if len(known) < LEAST_EPOCHS + 1:
         return 0.0
-    # From the median of the steps between two values, since one large step is no noise.
+    # From the median step between two values, since one large step is not noise.
     return float(np.median(np.abs(np.diff(known))) / (math.sqrt(2) * 0.6745))
 
 
 def _total_gains(recent: _Floats, counts: npt.NDArray[np.int64], random: np.random.Generator) -> _Floats:
-    """How much each future gains in all. Shape (futures,)."""
+    """The total gain of each future. Shape (futures,)."""
     most = int(counts.max(initial=0))
     if not len(recent) or not most:
         return np.zeros(len(counts))

@@ -1,7 +1,7 @@
-"""The judgement of a posted sweep: one refusal that names every problem.
+"""Checks a posted sweep: one refusal that names every problem.
 
-Each choice and both ends of each range are put into the job's spec, and each such spec is judged as a posted job is.
-What lies between two ends is judged when it is proposed.
+Each choice and both ends of each range are put into the job's spec, and each such spec is judged like a posted job.
+Values between two ends are judged when they are proposed.
 """
 
 import json
@@ -36,15 +36,15 @@ from shared.weights import weights_of
 Judge = Callable[[dict[str, Any]], JobRecord]
 
 MOST_JUDGED = 600
-# Samplers compute with floats; every whole number up to this one is exactly a float.
+# Samplers compute with floats, which represent every whole number up to this one exactly.
 MOST_EXACT = 2**53
-# Fields of the rule that one rule alone reads.
+# Fields of the rule that only one rule reads.
 _FIELDS_OF_RULES = {"min_chance": "forecast", "reduction_factor": "asha"}
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A sweep with nothing left open, the record that its first trial could have, and its data (`data_sha256`).
+    """A fully resolved sweep, the record that its first trial could have, and its data (`data_sha256`).
 
     `uploads` are those that its jobs need, each by its kind and id.
     """
@@ -56,9 +56,9 @@ class Checked:
 
 
 def check(document: Any, judge: Judge) -> Checked:
-    """The sweep that a client posted. `judge` makes the record of a job from its spec, as for a posted job.
+    """Check the sweep that a client posted. `judge` makes the record of a job from its spec, as for a posted job.
 
-    Raises Refused with every problem; what `judge` raises else, where that is all that is wrong.
+    Raises Refused with every problem, or another error of `judge` if that is the only problem.
     """
     draft = make_draft(SweepSpec, document, {})
     if draft.value is None:
@@ -197,7 +197,7 @@ class _Check:
     # The jobs
 
     def _judge_jobs(self) -> JobRecord | None:
-        """The record of the first trial; None where it is refused."""
+        """The record of the first trial; None if it is refused."""
         if sum(len(ends(parameter)) for parameter in self._space.values()) > MOST_JUDGED:
             detail = f"has more than {MOST_JUDGED} choices in total; remove some, or use ranges"
             self._extra.append(Problem(pointer("space"), detail, "too_many_choices"))
@@ -208,7 +208,7 @@ class _Check:
             for value in ends(parameter) if name not in self._no_places else ():
                 self._judge_one({**forced, name: value}, name)
         if not self._records:
-            # Without the parameters that are refused, so that the rest is judged.
+            # Again without the refused parameters, so that the rest is judged.
             self._judge_one({}, None)
         return self._records[0][2] if self._records else None
 
@@ -229,7 +229,7 @@ class _Check:
             self._records.append((name or "", forced.get(name) if name else None, record))
 
     def _refuse_place(self, error: NoSuchPlace, forced: Mapping[str, Any], name: str | None) -> None:
-        """A parameter that a trial has no place for; the trial is judged without it."""
+        """Report a parameter that a trial has no place for, and judge the trial without it."""
         place = error.pointer
         if place not in self._no_places:
             self._no_places.add(place)
@@ -241,11 +241,11 @@ class _Check:
             self._judge_one(forced, name)
 
     def _take(self, problem: Problem, name: str | None, value: Any) -> None:
-        """A problem of a trial's spec as one of the sweep's: at the parameter that it is of, else in the job."""
+        """Report a problem of a trial's spec at the parameter that it belongs to, else in the job."""
         place = problem.pointer.removeprefix("#")
         owner = next((one for one in self._space if _is_inside(place, one)), None)
         if owner is None and problem.code == "unknown_field":
-            # The field is on the way to a parameter and was made for it.
+            # The field is on the path to a parameter and was created for it.
             owner = next((one for one in self._space if _is_inside(one, place)), None)
         if owner is None and name is not None and ("job", place) in self._seen:
             return
@@ -312,7 +312,7 @@ def _default_monitor(record: JobRecord) -> str:
 
 
 def _why_unusable(parameter: Parameter) -> str | None:
-    """Why no sampler can draw from a range, whose ends are in order; None where one can."""
+    """Why no sampler can sample from a range, whose ends are in order; None if one can."""
     low, high = bounds(parameter)
     if isinstance(parameter, IntSpec):
         is_exact = max(abs(low), abs(high)) <= MOST_EXACT
@@ -335,7 +335,7 @@ def _can_have(parameter: Parameter, value: Any) -> bool:
 
 
 def _requirements(space: Mapping[str, Parameter], name: str) -> dict[str, Any] | None:
-    """A value for each parameter that must have one for `name` to be active; None where no values do."""
+    """A value for each parameter that must have one for `name` to be active; None if there are no such values."""
     wanted: dict[str, list[Any]] = {}
     pending, done = [name], set[str]()
     while pending:

@@ -1,18 +1,18 @@
-"""Which sweeps have ended, so that nobody reads them again: they may be many, and few of them are ever extended."""
+"""Which sweeps have ended, so that they are not read again: there may be many, and few of them are extended."""
 
 from collections.abc import Collection, Iterable
 
 from shared.sweep.folder import sweep_folder
 from shared.volume import Volume
 
-# Of the sweeps that have ended, each look asks this number whether they were extended.
+# Maximum number of ended sweeps that a look checks for an extension.
 _MOST_LOOKS = 200
 
 
 class EndedSweeps:
     """The sweeps that have ended, each with its number of extensions at its last end. For one thread at a time.
 
-    An extended sweep runs again: it is not `in` here until it is added with its new end. `ended`: those to begin with.
+    An extended sweep runs again: it is not `in` here until it is added with its new end. `ended`: the initial ones.
     """
 
     def __init__(self, volume: Volume, ended: Iterable[tuple[str, int]] = ()) -> None:
@@ -30,11 +30,11 @@ class EndedSweeps:
         self._extended.discard(sweep_id)
 
     def last_end(self, sweep_id: str) -> int | None:
-        """The number of extensions after which a sweep ended the last time, also of one that runs again."""
+        """The number of extensions at a sweep's last end, even if it runs again; None if it has not ended yet."""
         return self._ends.get(sweep_id)
 
     def look(self, there: Collection[str]) -> None:
-        """Forget sweeps that are not `there`, and ask a part of the others, in turn, whether they were extended."""
+        """Forget sweeps that are not `there`, and check some of the others, in turn, for an extension."""
         self._ends = {sweep_id: number for sweep_id, number in self._ends.items() if sweep_id in there}
         self._extended &= self._ends.keys()
         for sweep_id in self._next(sorted(self._ends.keys() - self._extended)):

@@ -4,15 +4,15 @@ sweep.json                 SweepRecord   what is searched; by the API, once
 trials/<number>.json       TrialRecord   a proposed trial; created exclusively, before its job
 trials/<number>.refused.json  Refusal    its spec was refused: no job will be made
 shares/<number>.json       Shares        the budget, divided among the unfinished trials; created exclusively
-trials/<number>.deleted                  empty: somebody deleted its job; by the API, before it does
-quota/<number>.json        QuotaWord     whether a quota of its project keeps the next trial; by the API
-cancelled.json             SweepCancel   nobody wants the rest of it; by the API
-end.json                   SweepEnd      why no trial is proposed any more, and that none is unfinished
+trials/<number>.deleted                  empty: its job is deleted; by the API, before the deletion
+quota/<number>.json        QuotaWord     whether a quota of its project delays the next trial; by the API
+cancelled.json             SweepCancel   the request to cancel the rest of the sweep; by the API
+end.json                   SweepEnd      why no more trials are proposed; none is unfinished
 extensions/<number>.json   Extension     more trials, or more budget; created exclusively, by the API
 end.<number>.json          SweepEnd      how the sweep ended after the extension with this number
 
-The number of a trial is decided by the exclusive create of its file. The job is made under the id that the file names,
-so any process that finds a trial without its job makes it: a trial is never lost, doubled, or proposed twice.
+The exclusive create of a trial's file decides its number. The job is made under the id in that file, so any process
+that finds a trial without its job makes it: a trial is never lost, doubled, or proposed twice.
 """
 
 import os
@@ -40,7 +40,7 @@ _TRIAL = re.compile(r"([0-9]{6})(\.json|\.refused\.json|\.deleted)")
 
 
 class SweepRecord(Document):
-    """`sweep.json`: a sweep with nothing left open.
+    """`sweep.json`: a fully resolved sweep.
 
     `data_sha256` are those that its jobs may have. `uploads` are those that its jobs need, such as "dataset grades",
     "program cats" and "weights mine"; older versions stored none.
@@ -58,7 +58,7 @@ class SweepRecord(Document):
 class TrialRecord(Document):
     """`trials/<number>.json`. `unfinished` are the earlier trials whose results the proposal did not know.
 
-    Older versions stored a `budget`: a limit of its job.
+    Older versions stored a `budget`: a limit for its job.
     """
 
     number: Count
@@ -70,14 +70,14 @@ class TrialRecord(Document):
 
 
 class Refusal(Document):
-    """`trials/<number>.refused.json`: why the spec of a trial is no job."""
+    """`trials/<number>.refused.json`: why the spec of a trial was refused."""
 
     refused_at: Time
     error: JobError
 
 
 class Share(BaseModel):
-    """What one trial may use of the sweep's budget, and the number of this word to it (from 1)."""
+    """What one trial may use of the sweep's budget; `number` counts the shares of the trial from 1."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -86,7 +86,7 @@ class Share(BaseModel):
 
 
 class Shares(Document):
-    """`shares/<number>.json`: the share of each unfinished trial, by the trial's number. The newest division stands.
+    """`shares/<number>.json`: the share of each unfinished trial, by the trial's number. The newest division applies.
 
     A trial has its share before it is proposed, and keeps it at least until it has ended.
     """
@@ -102,7 +102,7 @@ class SweepCancel(Document):
 
 
 class Extension(Document):
-    """`extensions/<number>.json`: the maximum number of trials and the budget from now on. The newest one stands.
+    """`extensions/<number>.json`: the new maximum number of trials and the new budget. The newest extension applies.
 
     A sweep that had ended runs again.
     """
@@ -113,7 +113,7 @@ class Extension(Document):
 
 
 class SweepEnd(Document):
-    """`end.json`: the sweep has ended. `reason` says why nothing more was proposed."""
+    """`end.json`: the sweep has ended. `reason` says why no more trials were proposed."""
 
     ended_at: Time
     reason: EndReason
@@ -121,9 +121,7 @@ class SweepEnd(Document):
 
 
 class TrialNames(NamedTuple):
-    """The numbers of all trials that were proposed, in order, of those whose spec was refused, and whose job was
-    deleted.
-    """
+    """The numbers of all proposed trials, in order, of those whose spec was refused, and whose job was deleted."""
 
     proposed: list[int]
     refused: frozenset[int]
@@ -157,7 +155,7 @@ class SweepFolder:
         return self.path / "cancelled.json"
 
     def store(self, record: SweepRecord) -> bool:
-        """Make the sweep exist; False where it does already. When this returns it is safe."""
+        """Create the sweep. False if it exists already. When this returns, it is durable."""
         make_folder(self.trials)
         return create_file(self.record_file, encode(as_json(record)), self.path.parent)
 
@@ -165,7 +163,7 @@ class SweepFolder:
         return read_document(self.record_file, SweepRecord)
 
     def trial_names(self) -> TrialNames:
-        """What the names of the trials' files alone say."""
+        """The numbers of the trials, from the names of their files alone."""
         try:
             names = [entry.name for entry in os.scandir(self.trials)]
         except FileNotFoundError:
@@ -187,14 +185,14 @@ class SweepFolder:
         return read_document(self.trials / f"{number:06d}.json", TrialRecord)
 
     def propose(self, trial: TrialRecord) -> bool:
-        """Make a trial exist; False where another process has proposed one of this number."""
+        """Create a trial. False if another process has proposed one with this number."""
         return create_file(self.trials / f"{trial.number:06d}.json", encode(as_json(trial)))
 
     def refusal(self, number: int) -> Refusal | None:
         return read_document(self.trials / f"{number:06d}.refused.json", Refusal)
 
     def refuse(self, number: int, error: JobError) -> None:
-        """Say that no job will be made of a trial, and why; the first word stands."""
+        """Record why no job will be made for a trial; the first refusal stands."""
         refusal = Refusal(refused_at=utc_now(), error=error)
         create_file(self.trials / f"{number:06d}.refused.json", encode(as_json(refusal)))
 
@@ -205,7 +203,7 @@ class SweepFolder:
         return known
 
     def divide(self, shares: Shares) -> bool:
-        """Divide the budget; False where another process has made a division of this number."""
+        """Store a division of the budget. False if another process has stored one with this number."""
         make_folder(self.path / "shares", within=self.path)
         return create_file(self._shares_file(shares.number), encode(as_json(shares)))
 
@@ -213,14 +211,14 @@ class SweepFolder:
         return self.path / "shares" / f"{number:06d}.json"
 
     def forget_job(self, number: int) -> None:
-        """Say that the job of a trial is deleted, before it is."""
+        """Record that the job of a trial is deleted, before the deletion."""
         create_file(self.trials / f"{number:06d}.deleted", b"")
 
     def cancel(self) -> SweepCancel | None:
         return read_document(self.cancel_file, SweepCancel)
 
     def request_cancel(self) -> None:
-        """Say that nobody wants the rest of the sweep; the first request stands."""
+        """Request to cancel the rest of the sweep; the first request stands."""
         create_file(self.cancel_file, encode(as_json(SweepCancel(requested_at=utc_now()))))
 
     def extension(self, number: int) -> Extension | None:
@@ -231,7 +229,7 @@ class SweepFolder:
         return self._extension_file(number).exists()
 
     def is_running(self) -> bool:
-        """Whether it has not ended, by the names of files alone."""
+        """Whether the sweep has not ended, from the names of files alone."""
         extensions = len(list(self.extensions.glob("*.json"))) if self.extensions.is_dir() else 0
         return not self.end_file(extensions).exists()
 
@@ -242,9 +240,9 @@ class SweepFolder:
         return number
 
     def extend(self, number: int, extension: Extension) -> bool:
-        """Extend the sweep; False where another process has made an extension of this number.
+        """Extend the sweep. False if another process has made an extension with this number.
 
-        Raises FileNotFoundError where the sweep is gone.
+        Raises FileNotFoundError if the sweep is gone.
         """
         make_folder(self.extensions, within=self.path)
         return create_file(self._extension_file(number), encode(as_json(extension)))
@@ -253,7 +251,7 @@ class SweepFolder:
         return self.extensions / f"{number:06d}.json"
 
     def ending(self, extensions: int = 0) -> SweepEnd | None:
-        """How the sweep ended after this number of extensions; None where it runs."""
+        """How the sweep ended after this number of extensions; None while it runs."""
         return read_document(self.end_file(extensions), SweepEnd)
 
     def end(self, reason: EndReason, message: str, extensions: int = 0) -> bool:
@@ -262,17 +260,17 @@ class SweepFolder:
         return create_file(self.end_file(extensions), encode(as_json(end)))
 
     def end_file(self, extensions: int) -> Path:
-        """The end of the sweep after this number of extensions."""
+        """The file of the sweep's end after this number of extensions."""
         return self.path / (f"end.{extensions}.json" if extensions else "end.json")
 
 
 def sweep_folder(volume: Volume, sweep_id: str) -> SweepFolder:
-    """Where a sweep lies or will lie; the id has been checked by then."""
+    """The folder of a sweep, which need not exist yet. The id must be valid."""
     return SweepFolder(volume.root / "sweeps" / sweep_id)
 
 
 def find_sweep(volume: Volume, sweep_id: str) -> SweepFolder | None:
-    """The folder of a sweep that exists; None for everything else, without a look outside the volume."""
+    """The folder of an existing sweep; None for any other id, without a look outside the volume."""
     folder = sweep_folder(volume, sweep_id) if is_sweep_id(sweep_id) else None
     return folder if folder is not None and folder.record_file.exists() else None
 

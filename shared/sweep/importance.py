@@ -1,4 +1,4 @@
-"""How much each parameter of a sweep explains of the differences between its trials.
+"""How much of the differences between trials each parameter of a sweep explains.
 
 The main effects of an analysis of variance over the ranks of the trials' values, each corrected for chance (epsilon
 squared, Kelley 1935). Optuna's importance would load scikit-learn and pandas into the API, and its fANOVA takes a
@@ -14,14 +14,14 @@ from shared.sweep.trial import TrialFacts
 
 MIN_TRIALS = 10
 _MOST_GROUPS = 8
-# In a group, so that its mean says something.
+# Minimum size of a group, so that its mean is meaningful.
 _LEAST_TRIALS = 5
 
 
 def importance(spec: SweepSpec, trials: Sequence[TrialFacts]) -> dict[str, float] | None:
-    """The importance of each parameter, largest first, with a sum of 1; None where nothing can be said of any.
+    """The importance of each parameter, largest first, with a sum of 1; None if nothing can be said about any.
 
-    Of a parameter that only some trials have, it is the effect among these, times their share of all.
+    For a parameter that only some trials have: the effect among these, times their fraction of all.
     """
     known = [(trial, value) for trial in trials if (value := trial.best(spec.objective.mode)) is not None]
     if len(known) < MIN_TRIALS:
@@ -43,7 +43,7 @@ def importance(spec: SweepSpec, trials: Sequence[TrialFacts]) -> dict[str, float
 
 
 def rank(values: Sequence[float]) -> list[float]:
-    """The rank of each value from 0; equal ones share the mean of theirs."""
+    """The rank of each value from 0; equal values share their mean rank."""
     counts, below, ranks = Counter(values), 0, dict[float, float]()
     for value in sorted(counts):
         ranks[value] = below + (counts[value] - 1) / 2
@@ -52,7 +52,7 @@ def rank(values: Sequence[float]) -> list[float]:
 
 
 def _groups(parameter: Parameter, values: Sequence[Any]) -> list[int]:
-    """The group of each value: a choice, or one of several stretches of a range that hold equally many trials."""
+    """The group of each value: its choice, or one of several intervals of a range with equal numbers of trials."""
     if isinstance(parameter, ChoiceSpec):
         return [parameter.choice.index(value) for value in values]
     count = min(_MOST_GROUPS, max(2, len(values) // _LEAST_TRIALS))
@@ -60,7 +60,7 @@ def _groups(parameter: Parameter, values: Sequence[Any]) -> list[int]:
 
 
 def _effect(groups: Sequence[int], ranks: Sequence[float]) -> float:
-    """The share of the variance of `ranks` between groups, less what chance would put there; 0 where that is all."""
+    """The fraction of the variance of `ranks` between groups, minus what chance would give; at least 0."""
     members: dict[int, list[float]] = {}
     for group, value in zip(groups, ranks, strict=True):
         members.setdefault(group, []).append(value)

@@ -1,8 +1,8 @@
-"""Which parameters the next trial has: the same for the same sweep, number and results, on every worker.
+"""Proposes the parameters of the next trial: the same for the same sweep, number and results, on every worker.
 
 The samplers are Optuna's, over a study in memory that is built from the trials; none of its storages is used. Two are
-not Optuna's: the grid, whose order is that of the spec, and CMA-ES, of which Optuna keeps a pickle in its storage. Here
-the evolution (of the package `cmaes`, as in Optuna) is computed from all results.
+not Optuna's: the grid, which has the order of the spec, and CMA-ES, of which Optuna stores a pickle. Here its evolution
+(of the package `cmaes`, as in Optuna) is computed from all results.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
-# Of the unit cube in which CMA-ES searches.
+# Initial step size of CMA-ES in the unit cube that it searches.
 _STEP = 0.25
 
 
 def propose(spec: SweepSpec, history: Sequence[Trial], number: int) -> dict[str, Any]:
     """The parameters of trial `number` (from 1) after the trials of `history`, finished and unfinished ones.
 
-    Raises ValueError where a grid has no combination of that number.
+    Raises ValueError if a grid has fewer combinations.
     """
     if spec.sampler == "grid":
         found = next(islice(grid(spec.space), number - 1, None), None)
@@ -48,10 +48,10 @@ def _seed(spec: SweepSpec, number: int) -> int:
 
 
 def _ask(spec: SweepSpec, history: Sequence[Trial], seed: int, sampler: str) -> dict[str, Any]:
-    """What a sampler of Optuna suggests."""
+    """The parameters that a sampler of Optuna suggests."""
     import optuna
 
-    # It reports every trial that is added.
+    # Optuna logs every trial that is added.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     kind = optuna.samplers.RandomSampler(seed=seed) if sampler == "random" else _tpe(seed)
     study = optuna.create_study(sampler=kind, direction="maximize" if spec.objective.mode == "max" else "minimize")
@@ -66,7 +66,7 @@ def _ask(spec: SweepSpec, history: Sequence[Trial], seed: int, sampler: str) -> 
 def _tpe(seed: int) -> "optuna.samplers.BaseSampler":
     from optuna.samplers import TPESampler
 
-    # Unfinished trials count as bad ones, so that trials side by side do not try the same.
+    # Unfinished trials count as bad ones, so that concurrent trials do not try the same.
     return TPESampler(seed=seed, constant_liar=True)
 
 
@@ -74,7 +74,7 @@ def _distribution(parameter: Parameter) -> "BaseDistribution":
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(parameter, ChoiceSpec):
-        # Their places, since a choice may be any value.
+        # Indices, since a choice may be any value.
         return CategoricalDistribution(range(len(parameter.choice)))
     low, high = bounds(parameter)
     if isinstance(parameter, IntSpec):
@@ -92,7 +92,7 @@ def _suggest(asked: "optuna.Trial", name: str, parameter: Parameter) -> Any:
 
 
 def _frozen(spec: SweepSpec, trial: Trial) -> "optuna.trial.FrozenTrial | None":
-    """A trial as Optuna knows it; None for one that has no result and will have none."""
+    """A trial in Optuna's form; None if it has no result and will have none."""
     from optuna.trial import TrialState, create_trial
 
     space = {name: spec.space[name] for name in trial.parameters if name in spec.space}
@@ -115,7 +115,7 @@ def _suggested(parameter: Parameter, value: Any) -> Any:
 
 
 def _evolve(spec: SweepSpec, history: Sequence[Trial], seed: int) -> dict[str, Any]:
-    """What CMA-ES asks for after all results, in the order of the trials' numbers, a generation after the other."""
+    """The parameters that CMA-ES asks for after all results, by generations in the order of the trials' numbers."""
     from cmaes import CMA
 
     names, sign = numeric(spec.space), -1.0 if spec.objective.mode == "max" else 1.0

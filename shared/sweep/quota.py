@@ -1,4 +1,4 @@
-"""`quota/` in a sweep's folder: whether its project has reached a quota of bytes or of a month, each word a file.
+"""`quota/` in a sweep's folder: whether its project has reached a quota of bytes or of a month, in numbered files.
 
 Only the API knows what a project uses (`api/state/quota_watch.py`), and every worker may propose the next trial.
 """
@@ -16,7 +16,7 @@ from shared.volume import Volume
 
 
 class QuotaWord(Document):
-    """`quota/<number>.json`: which quotas are reached, in words; None: none any more. The newest word stands."""
+    """`quota/<number>.json`: the reached quotas, as text; None if there are none. The newest file applies."""
 
     said_at: Time
     reached: str | None
@@ -28,7 +28,7 @@ def is_measured(quota: ProjectQuota) -> bool:
 
 
 def read_word(sweep: SweepFolder) -> tuple[int, str | None]:
-    """The number of the newest word (0 before the first), and which quotas are reached."""
+    """The number of the newest word (0 if there is none), and the quotas that are reached."""
     folder = sweep.path / "quota"
     try:
         newest = max((entry.name for entry in os.scandir(folder) if entry.name.endswith(".json")), default=None)
@@ -39,9 +39,9 @@ def read_word(sweep: SweepFolder) -> tuple[int, str | None]:
 
 
 def say_word(sweep: SweepFolder, number: int, word: QuotaWord) -> bool:
-    """Say a word; False where another process has said one of this number.
+    """Store a word. False if another process has stored one with this number.
 
-    Raises FileNotFoundError where the sweep is gone.
+    Raises FileNotFoundError if the sweep is gone.
     """
     folder = sweep.path / "quota"
     make_folder(folder, within=sweep.path)
@@ -49,7 +49,7 @@ def say_word(sweep: SweepFolder, number: int, word: QuotaWord) -> bool:
 
 
 def find_reason_to_wait(volume: Volume, quotas: ProjectQuotas, sweep: SweepRecord) -> str | None:
-    """Which quotas of its project keep the next trial of a sweep; None where it may start."""
+    """The quotas of its project that delay the next trial of a sweep; None if it may start."""
     full = find_full_quota(volume, quotas, sweep.project)
     if full is None and is_measured(quota_of(quotas, sweep.project)):
         return read_word(sweep_folder(volume, sweep.id))[1]

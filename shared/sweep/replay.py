@@ -1,8 +1,8 @@
-"""What if: a whole past sweep under another rule, trial by trial and epoch by epoch.
+"""Replays a whole past sweep under another rule, trial by trial and epoch by epoch.
 
-The recorded trials run again side by side, in the order of their numbers, each epoch as long as it was. The rule sees
-what it would have seen, and what it stops frees its place. The parameters of later trials are those that were proposed;
-a sampler that had known of the stops might have proposed others.
+The recorded trials run again side by side, in the order of their numbers, and each epoch takes its recorded time. The
+rule sees what it would have seen, and a trial that it stops frees its place. Later trials have the parameters that were
+proposed; a sampler that had known of the stops might have proposed others.
 """
 
 import heapq
@@ -18,8 +18,9 @@ from shared.sweep.trial import Trial, best_of
 class SweepReplay:
     """A sweep under a rule. Times are seconds of compute time, `duration` is from the first trial to the last.
 
-    `unknown` counts the trials that a rule had stopped when they were recorded: of them no more is known. `winner` and
-    `winner_then` are the best trial and the best under the rule; `lost` is how much worse that one's value is.
+    `unknown` counts the trials that a rule had stopped when they were recorded: their later epochs are not known.
+    `winner` is the best trial and `winner_then` the best under the rule; `lost` is how much worse the value of the
+    second is.
     """
 
     rule: str
@@ -40,7 +41,7 @@ class SweepReplay:
 
 
 def replay_sweep(spec: SweepSpec, trials: Sequence[Trial], rule: StoppingRule) -> SweepReplay:
-    """The trials of a sweep under `rule`. Trials without epochs are left out."""
+    """Replay a sweep under `rule`. Trials without epochs are left out."""
     told = [trial for trial in trials if trial.curve]
     changed = spec.model_copy(update={"rule": rule})
     then, duration = _Run(changed, told).run()
@@ -78,7 +79,7 @@ class _Run:
         self._next: list[tuple[float, int]] = []
 
     def run(self) -> tuple[list[Trial], float]:
-        """The trials as far as the rule let them run, and the moment of the last end."""
+        """Run the trials as far as the rule lets them. Returns them, and the moment of the last end."""
         moment = 0.0
         while len(self._next) < self._spec.parallel and self._waiting:
             self._begin(moment)
@@ -101,7 +102,7 @@ class _Run:
         heapq.heappush(self._next, (moment + self._whole[number].seconds[epoch], number))
 
     def _end_epoch(self, number: int) -> bool:
-        """Take in the next epoch of a trial; whether it has ended with it."""
+        """Add the next epoch of a trial. Returns whether the trial has ended with it."""
         whole, epoch = self._whole[number], len(self._now[number].curve) + 1
         trial = replace(self._now[number], curve=whole.curve[:epoch], seconds=whole.seconds[:epoch])
         self._now[number] = trial

@@ -1,4 +1,4 @@
-"""Which running trials cannot win, by the rule of their sweep."""
+"""Decides which running trials cannot win, by the rule of their sweep."""
 
 import math
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from shared.sweep.chance import chance_to_beat
 from shared.sweep.spec import StoppingRule, SweepSpec
 from shared.sweep.trial import Trial, best_of
 
-# The forecast stops none of the best of this number of trials.
+# One in this number of trials is among the best, which the forecast does not stop.
 _KEPT = 3
-# A trial that is worse than the median of the others wins this many times less often than its curve alone says.
+# A trial that is worse than the median of the others wins less often than its curve says, by this factor.
 _ODDS_BELOW_MEDIAN = 7
 
 
 def judge(spec: SweepSpec, trial: Trial, trials: Sequence[Trial]) -> Outclassed | None:
-    """Why a running trial cannot win, after the epochs that it has run; None where it may. `trials`: of its sweep."""
+    """Why a running trial cannot win, after the epochs that it has run; None if it may. `trials`: of its sweep."""
     rule, epoch = spec.rule, len(trial.curve)
     if rule.name == "none" or epoch < rule.min_epochs:
         return None
@@ -27,7 +27,7 @@ def judge(spec: SweepSpec, trial: Trial, trials: Sequence[Trial]) -> Outclassed 
 
 
 def _forecast(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
-    """Unlikely to beat the best, and by now not among the best third: a curve alone says too little of those."""
+    """Outclassed if unlikely to beat the best and not in the best third: a curve alone says too little about those."""
     mode, rule = spec.objective.mode, spec.rule
     best = best_of(others, mode)
     to_beat = best.best(mode) if best else None
@@ -45,14 +45,14 @@ def _forecast(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclas
 
 
 def _is_among_best(trial: Trial, others: Sequence[Trial], mode: str) -> bool:
-    """Whether a trial is in the best third of all after as many epochs."""
+    """Whether a trial is in the best third of all after the same number of epochs."""
     values, own = _values(others, len(trial.curve), mode), trial.best(mode)
     kept = max(1, (len(values) + 1) // _KEPT)
     return own is not None and (len(values) < kept or not _is_better(values[kept - 1], own, mode))
 
 
 def _asha(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
-    """Below the best 1 / `reduction_factor` of those that reached the same rung; one that ended before it counts."""
+    """Outclassed if not in the best 1 / `reduction_factor` of the trials that reached its rung or ended before it."""
     rung = _rung(spec.rule, len(trial.curve))
     values = _values(others, rung, spec.objective.mode)
     own = trial.best_by(rung, spec.objective.mode)
@@ -65,7 +65,7 @@ def _asha(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed 
 
 
 def _median(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
-    """Worse than the median of the other trials' best values after as many epochs."""
+    """Outclassed if worse than the median of the others' best values after the same number of epochs."""
     epoch, mode = len(trial.curve), spec.objective.mode
     values, own = _values(others, epoch, mode), trial.best(mode)
     if own is None or not values:

@@ -1,11 +1,11 @@
 """Divides the budget of a sweep among its trials.
 
-Each trial has a share, a maximum for all its attempts together, and holds itself to it by its own clock. A share is
-never reduced while its trial runs. What the ended trials used and the shares of the others never exceed the budget, so
-no trial has to know what the others use at this moment.
+Each trial has a share, a maximum for all its attempts together, and enforces it by its own clock. A share is never
+reduced while its trial runs. What the ended trials used and the shares of the others never exceed the budget, so no
+trial has to know what the others use at the moment.
 
-A share reaches a part of the budget ahead of what its trial has used, and is raised when half of that is used; the rest
-stays for the trials to come. Near the end all that is left is divided equally.
+A share exceeds what its trial has used by a reach, a part of the budget, and is raised when half of the reach is used.
+The rest stays for later trials. Near the end, everything that is left is divided equally.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from shared.sweep.trial import Trial
 
 _Kind = Literal["max_gpu_seconds", "max_cost"]
 
-# How far a share reaches ahead: long against the time between two looks of a worker.
+# By how much a share exceeds what is used: long compared to the time between two looks of a worker.
 REACH_SECONDS = 20.0
-# Less than this does not start a trial, and near the end of a limit nothing more begins.
+# Minimum to start a trial. If a limit has less left, nothing more begins.
 LEAST_SECONDS = 2.0
 _REACH = 0.01
-# Raises below this part of the reach would be many, and gain nothing.
+# Minimum raise as a fraction of the reach: smaller ones gain nothing.
 _LEAST_RAISE = 0.01
 
 
@@ -37,16 +37,16 @@ class Use:
 
     @property
     def taken(self) -> float:
-        """What the trial takes of the limit: its share, or more where it used more."""
+        """What the trial takes of the limit: its share, or what it used if that is more."""
         return max(self.share, self.used)
 
 
 def divide(limit: float, ended: float, uses: Sequence[Use], most: int, second: float | None) -> list[float]:
-    """The new share of each unfinished trial: not below the present one, and above it by no more than is left.
+    """The new share of each unfinished trial: at least the current one, and raised by no more than is left.
 
-    A trial that runs without one, since the sweep has this limit only now, has at least what it has used: it stops.
-    `limit`: of all trials together, in any unit. `ended`: what the ended trials used of it. `most`: the number of
-    trials that may run at once. `second`: what a second of a trial uses of the limit; None where that is not known.
+    A trial that runs without a share, because the sweep has this limit only now, gets at least what it has used: it
+    stops. `limit`: of all trials together, in any unit. `ended`: what the ended trials used of it. `most`: the maximum
+    number of concurrent trials. `second`: what a second of a trial uses of the limit; None if that is not known.
     """
     free = limit - ended - sum(use.used for use in uses)
     pool = limit - ended - sum(use.taken for use in uses)
@@ -61,12 +61,12 @@ def divide(limit: float, ended: float, uses: Sequence[Use], most: int, second: f
 
 
 def _most_lines(free: float, most: int, second: float | None) -> int:
-    """Among how many trials what is left may be divided, so that each has enough to start."""
+    """The number of trials among which the rest can be divided so that each has enough to start."""
     return most if not second else max(1, min(most, int(free / (LEAST_SECONDS * second))))
 
 
 def _reach(limit: float, most: int, second: float | None) -> float:
-    """How far a share reaches ahead of what is used. Half of the limit stays where a second's price is not known."""
+    """By how much a share exceeds what is used. Half of the limit stays if a second's price is not known."""
     if second is None:
         return limit / (2 * max(1, most))
     return max(REACH_SECONDS * second, _REACH * limit)
@@ -78,23 +78,23 @@ def shares_of(state: SweepState) -> Mapping[int, Share]:
 
 
 def devices_of(state: SweepState) -> int:
-    """The most GPUs that a trial trains on, each of which uses a second in a second; 1 before any is known."""
+    """The maximum number of GPUs of a trial, each of which uses a second in a second; 1 before any is known."""
     return max((trial.devices for trial in state.trials), default=1)
 
 
 def price_of_second(state: SweepState) -> float | None:
-    """The highest price that a trial's worker asks for a second of one GPU; None where none is known yet."""
+    """The highest price that a trial's worker asks for a second of one GPU; None if none is known, or all are 0."""
     return max((trial.price_per_hour or 0.0 for trial in state.trials), default=0.0) / 3600 or None
 
 
 def divide_again(state: SweepState, following: int | None, most: int) -> Shares | None:
-    """The next division of a sweep's budget; None where the newest one serves still, and without a budget.
+    """The next division of a sweep's budget; None if the newest one still applies, or there is no budget.
 
-    `following`: the number of the trial to be proposed next. It has no share where not enough is left to start it.
-    `most`: the number of trials that may run at once.
+    `following`: the number of the trial to be proposed next. It gets no share if not enough is left to start it.
+    `most`: the maximum number of concurrent trials.
     """
     known = shares_of(state)
-    # Of a budget that an extension has removed, nothing bounds the trials that run.
+    # If an extension has removed the budget, nothing limits the trials that run.
     budget = state.record.spec.budget or (Budget() if known else None)
     if budget is None:
         return None
@@ -114,7 +114,7 @@ def divide_again(state: SweepState, following: int | None, most: int) -> Shares 
 def _trials(state: SweepState, following: int | None) -> dict[int, Trial | None]:
     """The trials that share, by their numbers; None for those that are not proposed yet.
 
-    What the newest division holds for a trial stays: another worker may be proposing it at this moment.
+    A trial keeps its share from the newest division: another worker may be proposing it at this moment.
     """
     newest = max((trial.number for trial in state.trials), default=0)
     reserved = [number for number in shares_of(state) if number > newest]
@@ -151,8 +151,8 @@ def _share(before: Share | None, budget: Budget) -> Share:
 
 
 def _is_enough(state: SweepState, trial: Trial | None, seconds: float | None, cost: float | None) -> bool:
-    """Whether a share is one: above zero, and for a trial that is not proposed yet enough to start it."""
-    # A share of exactly the least may be a rounding error below it.
+    """Whether a share suffices: above zero, and enough to start a trial that is not proposed yet."""
+    # A share of exactly the minimum may be below it by a rounding error.
     least = 0.999 * LEAST_SECONDS * devices_of(state) if trial is None else 0.0
     least_cost = least * (price_of_second(state) or 0.0)
     pairs = ((seconds, least), (cost, least_cost))

@@ -13,7 +13,7 @@ Parameters = Mapping[str, Any]
 
 
 class NoSuchPlace(ValueError):
-    """A pointer leads through something that holds no such place. `pointer` is set where a whole trial is made."""
+    """A pointer leads to a place that cannot exist. `pointer` is set if a whole trial is made."""
 
     pointer = ""
 
@@ -24,7 +24,7 @@ def parts_of(pointer: str) -> list[str]:
 
 
 def put(document: dict[str, Any], pointer: str, value: Any) -> None:
-    """Put a value at a place of a document. Objects that are missing on the way are made. Raises NoSuchPlace."""
+    """Put a value at a place of a document, and create missing objects on the path. Raises NoSuchPlace."""
     *above, last = parts_of(pointer)
     here: Any = document
     for part in above:
@@ -74,7 +74,7 @@ def _is_text(pointer: str) -> bool:
 
 
 def _as_text(value: Any) -> Any:
-    """A number as text, which a script reads again as the same number."""
+    """A number as text, which a script reads back as the same number."""
     return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -84,7 +84,7 @@ def allowed(condition: Any) -> list[Any]:
 
 
 def place_of(value: Any, values: Sequence[Any]) -> int | None:
-    """The place of a value among others; None where it is none of them. To Python, true is 1; here it is not."""
+    """The index of a value in `values`; None if it is not there. In Python true equals 1; here it does not."""
     is_truth = isinstance(value, bool)
     same = (place for place, one in enumerate(values) if one == value and isinstance(one, bool) == is_truth)
     return next(same, None)
@@ -97,9 +97,9 @@ def is_active(parameter: Parameter, chosen: Parameters) -> bool:
 
 
 def in_order(space: Space) -> list[str]:
-    """The pointers so that each comes after those that its conditions name; of equals as they stand in the spec.
+    """The pointers, each after those that its conditions name, and otherwise in the order of the spec.
 
-    Those in a circle of conditions, or behind one, are left out.
+    Those in a circle of conditions, or after one, are left out.
     """
     ordered: list[str] = []
     while True:
@@ -111,7 +111,7 @@ def in_order(space: Space) -> list[str]:
 
 
 def ends(parameter: Parameter) -> tuple[Any, ...]:
-    """The values of a parameter that stand for all: every choice, or both ends of a range."""
+    """The values of a parameter that represent all: every choice, or both ends of a range."""
     if isinstance(parameter, ChoiceSpec):
         return parameter.choice
     low, high = bounds(parameter)
@@ -119,7 +119,7 @@ def ends(parameter: Parameter) -> tuple[Any, ...]:
 
 
 def bounds(parameter: Parameter) -> tuple[Any, Any]:
-    """The lowest and the highest value of a range. Not of a choice."""
+    """The lowest and the highest value of a range. Not for a choice."""
     assert not isinstance(parameter, ChoiceSpec)
     if isinstance(parameter, IntSpec):
         low, high = parameter.int
@@ -128,7 +128,7 @@ def bounds(parameter: Parameter) -> tuple[Any, Any]:
 
 
 def grid_values(parameter: Parameter) -> Sequence[Any] | None:
-    """All values of a parameter; None where it has no list of them."""
+    """All values of a parameter; None if they cannot be listed."""
     if isinstance(parameter, ChoiceSpec):
         return parameter.choice
     if isinstance(parameter, IntSpec):
@@ -161,7 +161,7 @@ def grid_size(space: Space, most: int) -> int:
 
 
 def choose_first(space: Space, forced: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial's parameters: those that are forced, and of each other active one its first value."""
+    """The parameters of a trial: each active one with its forced value, or else its first one."""
     chosen: dict[str, Any] = {}
     for name in in_order(space):
         if is_active(space[name], chosen):
@@ -175,5 +175,5 @@ def numeric(space: Space) -> list[str]:
 
 
 def count_trials(spec: SweepSpec) -> int:
-    """The maximum number of trials: a grid may hold fewer than were asked for."""
+    """The maximum number of trials: a grid may have fewer combinations than requested."""
     return min(spec.trials, grid_size(spec.space, MOST_TRIALS)) if spec.sampler == "grid" else spec.trials

@@ -71,7 +71,7 @@ Parameter = Annotated[
     | Annotated[UniformSpec, Tag("UniformSpec")]
     | Annotated[LogSpec, Tag("LogSpec")]
     | Annotated[IntSpec, Tag("IntSpec")],
-    # The tags are no field's name, so that they fall out of a problem's place.
+    # The tags are not names of fields, so that they are left out of a problem's pointer.
     Discriminator(
         _kind,
         custom_error_type="value_error",

@@ -1,4 +1,4 @@
-"""What a sweep's files tell: its trials, their curves, what they used, and the best. Read on from the last look.
+"""Reads the state of a sweep from its files, from the last look on: trials, curves, what they used, and the best.
 
 A trial that has ended is read once. Its curve is the objective after each epoch; its value is the best of these.
 """
@@ -33,10 +33,10 @@ _Form_co = TypeVar("_Form_co", bound=TrialFacts, covariant=True)
 
 @dataclass(frozen=True)
 class SweepStateOf(Generic[_Form_co]):
-    """A sweep as its files told it at one moment. `trials` are in the order of their numbers.
+    """The state of a sweep at one moment, from its files. `trials` are in the order of their numbers.
 
-    `record` has the number of trials and the budget of the newest of its `extensions`, which are counted. `shares` is
-    the newest division of its budget; None before the first one, and without a budget.
+    `record` has the number of trials and the budget of the newest extension, and `extensions` is their number. `shares`
+    is the newest division of its budget; None before the first one, and without a budget.
     """
 
     record: SweepRecord
@@ -48,7 +48,7 @@ class SweepStateOf(Generic[_Form_co]):
 
     @property
     def status(self) -> SweepStatus:
-        """Running until it has ended, then the reason of its end."""
+        """`running` until it has ended, then the reason of its end."""
         return "running" if self.end is None else self.end.reason
 
     @property
@@ -74,12 +74,12 @@ class SweepStateOf(Generic[_Form_co]):
 
     @cached_property
     def best(self) -> _Form_co | None:
-        """The trial with the best value, the first of equal ones; also one that still runs. None before any value."""
+        """The trial with the best value, the first of equal ones; it may still run. None before any value."""
         return best_of(self.trials, self.mode)
 
     @property
     def gpu_seconds(self) -> float:
-        """The seconds that all trials held their GPUs, those that run until now."""
+        """The seconds that all trials held their GPUs; of running trials, until now."""
         return sum(trial.held for trial in self.trials)
 
     def costs(self) -> dict[str, float]:
@@ -93,7 +93,7 @@ class SweepStateOf(Generic[_Form_co]):
     def saved_seconds(self) -> float:
         """The seconds that the rule has saved: epochs that stopped trials did not run, up to the median of the others.
 
-        An estimate: nobody knows where those trials would have stopped.
+        An estimate: it is not known where those trials would have stopped.
         """
         finished = [trial for trial in self.trials if trial.status == "succeeded" and not trial.is_outclassed]
         if not finished:
@@ -108,10 +108,10 @@ SweepSummary = SweepStateOf[TrialSummary]
 
 
 class SweepReaderOf(Generic[AnyTrial]):
-    """Reads one sweep, and only what is new when it is asked again. Not for two threads at once.
+    """Reads one sweep, and on later calls only what is new. For one thread at a time.
 
-    `form` makes of a trial what is kept of it, by the sweep's mode. `known` are finished trials that need not be read;
-    `finished` are all that are finished by now.
+    `form` makes the stored form of a trial, given the sweep's mode. `known` are finished trials that need not be read;
+    `finished` are all that have finished by now.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class SweepReaderOf(Generic[AnyTrial]):
         self.finished: dict[int, AnyTrial] = dict(known or {})
 
     def read_on(self) -> SweepStateOf[AnyTrial] | None:
-        """The sweep as it is now; None where there is none. Raises UnusableDocument, OSError.
+        """The sweep as it is now; None if it does not exist. Raises UnusableDocument, OSError.
 
-        Its end is read before its trials: after it no trial changes any more, but that its job may be deleted.
+        Its end is read before its trials: after the end no trial changes any more, except that its job may be deleted.
         """
         folder = find_sweep(self._volume, self._id)
         if folder is None:
@@ -206,9 +206,9 @@ class _TrialReader:
         )
 
     def without_job(self, folder: SweepFolder, names: TrialNames, *, has_ended: bool) -> Trial:
-        """A trial that has no job: one that will have one, whose spec was refused, or whose job was deleted.
+        """A trial without a job: one that will have a job, whose spec was refused, or whose job was deleted.
 
-        When a sweep has ended no job is to come any more.
+        After the end of a sweep, no job is made any more.
         """
         number = self._record.number
         if number in names.refused:
@@ -228,7 +228,7 @@ class _TrialReader:
         )
 
     def read_on(self) -> Trial:
-        """The trial as it is now. One whose job cannot be read has failed."""
+        """The trial as it is now. A trial whose job cannot be read has failed."""
         try:
             history = self._reader.read_on()
         except UnusableDocument as error:
@@ -263,9 +263,9 @@ class _TrialReader:
 
 
 def _held(attempt: AttemptHistory) -> float:
-    """How long an attempt held its GPUs, in seconds of each; of one that runs until now, by the clocks on the wall.
+    """How long an attempt held its GPUs, in seconds summed over them; of a running attempt until now, by wall clocks.
 
-    A clock that is wrong by minutes makes that of a running attempt wrong, until its end says it.
+    If a clock is wrong by minutes, so is the value of a running attempt, until its end records it.
     """
     told = attempt.held / 1e6
     held = told if attempt.end is not None else max(told, seconds_since(attempt.claim.claimed_at))
@@ -289,5 +289,5 @@ def extend_record(record: SweepRecord, extension: Extension) -> SweepRecord:
 
 
 def read_state(volume: Volume, sweep_id: str) -> SweepState | None:
-    """A sweep's state, read once from the beginning. Who asks again keeps a `SweepReader`."""
+    """Read a sweep's state from the beginning. To read it repeatedly, keep a `SweepReader`."""
     return SweepReader(volume, sweep_id).read_on()

@@ -1,6 +1,6 @@
-"""What is to be done for a sweep now, from its state alone: divide its budget, propose, make a job, stop, cancel, end.
+"""The next steps of a sweep, from its state alone: divide its budget, propose, make a job, stop, cancel, end.
 
-Each step may be done by any process and by several at once: the files decide.
+Any process may do a step, and several at once: the files decide.
 """
 
 import math
@@ -26,7 +26,7 @@ class Divide:
 
 @dataclass(frozen=True)
 class Propose:
-    """Propose trial `number`; `unfinished` are the earlier ones whose results are not known."""
+    """Propose trial `number`; `unfinished` are the earlier trials whose results are not known."""
 
     number: int
     unfinished: tuple[int, ...]
@@ -34,7 +34,7 @@ class Propose:
 
 @dataclass(frozen=True)
 class MakeJob:
-    """Make the job of a trial that was proposed by somebody who did not come to it."""
+    """Make the job of a proposed trial whose proposer has not made it."""
 
     trial: Trial
 
@@ -49,7 +49,7 @@ class StopTrial:
 
 @dataclass(frozen=True)
 class CancelTrial:
-    """Cancel a trial that nobody wants any more."""
+    """Cancel a trial of a sweep that was cancelled or has used up its budget."""
 
     trial: Trial
 
@@ -66,9 +66,9 @@ Step = Divide | Propose | MakeJob | StopTrial | CancelTrial | End
 
 
 def next_steps(state: SweepState, *, is_full: bool = False) -> list[Step]:
-    """The steps, of which at most one proposes: the next proposal has to know of it.
+    """The next steps. At most one proposes, since the next proposal has to know of it.
 
-    Where the quota of the sweep's project `is_full`, none proposes: the next trial waits.
+    If the quota of the sweep's project `is_full`, none proposes: the next trial waits.
     """
     if state.end is not None:
         return []
@@ -90,14 +90,14 @@ def _propose(state: SweepState, number: int | None) -> list[Step]:
 
 
 def _next_number(state: SweepState) -> int | None:
-    """The number of the trial that may be proposed now; None where none may be."""
+    """The number of the trial that may be proposed now; None if none may be."""
     if len(state.unfinished) >= state.record.spec.parallel or why_no_more(state) is not None:
         return None
     return max((trial.number for trial in state.trials), default=0) + 1
 
 
 def may_have_next(state: SweepStateOf[TrialFacts]) -> bool:
-    """Whether a further trial may start beside those that have not ended, if the budget and the rules allow it."""
+    """Whether a further trial may start beside the unfinished ones, if the budget and the rules allow it."""
     is_open = state.end is None and state.cancel is None
     return is_open and len(state.unfinished) < state.record.spec.parallel and len(state.trials) < state.most_trials
 
@@ -108,11 +108,11 @@ def _end(state: SweepState) -> list[Step]:
 
 
 def _cancel_rest(state: SweepState) -> list[Step]:
-    """Where the sweep is cancelled, all that has not ended; where its budget is used up, what has not begun."""
+    """Cancel all unfinished trials if the sweep is cancelled; if its budget is used up, those that do not run."""
     if state.cancel is None and used_up(state) is None:
         return []
     rest = [trial for trial in state.unfinished if state.cancel is not None or trial.status != "running"]
-    # A trial without a job has its job first: another worker may be making it at this moment.
+    # A trial without a job gets one first: another worker may be making it at this moment.
     return [
         MakeJob(trial) if trial.status == "proposed" else CancelTrial(trial)
         for trial in rest
@@ -134,7 +134,7 @@ def _stop_outclassed(state: SweepState) -> list[Step]:
 
 
 def _divide(state: SweepState, number: int | None) -> list[Step]:
-    """A new division of the budget, where a trial needs more or the one of this number is to be proposed."""
+    """Divide the budget again if a trial needs more or trial `number` is to be proposed."""
     to_come = 0 if why_no_more(state) is not None else state.most_trials - len(state.trials)
     most = min(state.record.spec.parallel, len(state.unfinished) + to_come)
     shares = divide_again(state, number, most)
@@ -142,13 +142,13 @@ def _divide(state: SweepState, number: int | None) -> list[Step]:
 
 
 def used_up(state: SweepState) -> BudgetUsed | None:
-    """The limit of the sweep's budget of which no trial may begin anything more; None where all leave some."""
+    """The limit of the sweep's budget that leaves too little to begin anything; None if there is none."""
     least = LEAST_SECONDS * devices_of(state)
     return next((used for used, seconds in _limits(state) if seconds <= least), None)
 
 
 def _limits(state: SweepState) -> list[tuple[BudgetUsed, float]]:
-    """Each limit of the budget, with the seconds of compute time that are left of it, of all trials together."""
+    """Each limit of the budget, with the seconds of compute time that it leaves for all trials together."""
     budget, limits, sweep = state.record.spec.budget, list[tuple[BudgetUsed, float]](), state.record.id
     if budget is None:
         return []
@@ -168,7 +168,7 @@ def _limits(state: SweepState) -> list[tuple[BudgetUsed, float]]:
 
 
 def _seconds_for(state: SweepState, cost: float) -> float:
-    """The compute time that an amount buys at the highest price; without end where nothing costs anything."""
+    """The compute time that an amount buys at the highest price; infinite if no price is known."""
     price = price_of_second(state)
     return cost / price if price else math.copysign(math.inf, cost)
 
@@ -180,7 +180,7 @@ def usual_seconds(state: SweepState) -> float | None:
 
 
 def _cannot_finish(state: SweepState) -> str | None:
-    """Why a trial that started now could not finish within what is left of the budget; None where it could."""
+    """Why a trial that started now could not finish within what is left of the budget; None if it could."""
     usual = usual_seconds(state)
     if usual is None:
         return None
@@ -194,7 +194,7 @@ def _cannot_finish(state: SweepState) -> str | None:
 
 
 def why_no_more(state: SweepState) -> tuple[EndReason, str] | None:
-    """Why no further trial is proposed; None where one may be."""
+    """Why no further trial is proposed; None if one may be."""
     spec = state.record.spec
     if state.cancel is not None:
         return "cancelled", f"it was cancelled after {len(state.trials)} trials"

@@ -1,4 +1,4 @@
-"""One trial of a sweep as a value: with its curve, or as the summary that reports need of a finished one."""
+"""One trial of a sweep as a value: with its curve, or as a summary for reports."""
 
 import math
 from abc import abstractmethod
@@ -17,10 +17,10 @@ UNFINISHED = frozenset({"proposed", "queued", "running"})
 
 @dataclass(frozen=True)
 class TrialFacts:
-    """What every form of a trial has.
+    """The facts that every form of a trial has.
 
-    `held` is how long its attempts held GPUs, in seconds of each, and `cost` what that cost by currency. `reason` is
-    that of its stop, or the code of its error.
+    `held` is how long its attempts held GPUs, in seconds summed over them, and `cost` what that cost by currency.
+    `reason` is that of its stop, or the code of its error.
     """
 
     number: int
@@ -49,7 +49,7 @@ class TrialFacts:
 
     @abstractmethod
     def best(self, mode: str) -> float | None:
-        """The best value of all epochs; None where none was finite."""
+        """The best value of all epochs; None if none was finite."""
 
     @abstractmethod
     def best_epoch(self, mode: str) -> int | None:
@@ -57,11 +57,11 @@ class TrialFacts:
 
     @abstractmethod
     def count_epochs(self) -> int:
-        """The number of epochs that have ended."""
+        """The number of finished epochs."""
 
     @abstractmethod
     def trained_seconds(self) -> float:
-        """The length of all its epochs together, on each of its devices."""
+        """The length of all its epochs together in seconds, summed over its devices."""
 
 
 AnyTrial = TypeVar("AnyTrial", bound=TrialFacts)
@@ -69,10 +69,10 @@ AnyTrial = TypeVar("AnyTrial", bound=TrialFacts)
 
 @dataclass(frozen=True)
 class Trial(TrialFacts):
-    """One trial as its files told it at one moment.
+    """One trial at one moment, from its files.
 
-    `curve` holds the objective after each epoch, None where it was not finite; `seconds` the length of each.
-    `stopping` is its early stopping. `price_per_hour` is that of one of its `devices`.
+    `curve` holds the objective after each epoch, None if it was not finite; `seconds` the length of each. `stopping` is
+    its early stopping. `price_per_hour` is that of one of its `devices`.
     """
 
     unfinished: tuple[int, ...] = ()
@@ -85,7 +85,7 @@ class Trial(TrialFacts):
     devices: int = 1
 
     def best_by(self, epoch: int, mode: str) -> float | None:
-        """The best value of the first `epoch` epochs; None where none was finite."""
+        """The best value of the first `epoch` epochs; None if none was finite."""
         if not self.curve or epoch < 1:
             return None
         best = self._best_so_far(mode)[min(epoch, len(self.curve)) - 1]
@@ -120,7 +120,7 @@ class Trial(TrialFacts):
 
 @dataclass(frozen=True)
 class TrialSummary(TrialFacts):
-    """A trial without its curve. `value` is the best one in the direction of its sweep, `at` the epoch of it."""
+    """A trial without its curve. `value` is the best one in the direction of its sweep, `at` its epoch."""
 
     value: float | None = None
     at: int | None = None
@@ -161,7 +161,7 @@ class TrialSummary(TrialFacts):
 
 
 def best_of(trials: Sequence[AnyTrial], mode: str) -> AnyTrial | None:
-    """The trial with the best value, the first of equal ones; None where none has one."""
+    """The trial with the best value, the first of equal ones; None if no trial has one."""
     sign = 1.0 if mode == "max" else -1.0
     known = [(sign * value, -trial.number, trial) for trial in trials if (value := trial.best(mode)) is not None]
     return max(known, key=lambda one: one[:2])[2] if known else None

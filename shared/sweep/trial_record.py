@@ -1,4 +1,4 @@
-"""The job of a trial, as any process makes it from the files on the volume."""
+"""Makes the job of a trial, in any process, from the files on the volume."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +31,7 @@ _LIMITS = ("max_gpu_seconds", "max_cost", "deadline")
 
 
 class DataChanged(FitstopError):
-    """The data that a sweep was posted with is not there any more: its trials could not be compared."""
+    """The data that a sweep was posted with has changed or is gone: its trials could not be compared."""
 
     code = "data_changed"
 
@@ -39,9 +39,9 @@ class DataChanged(FitstopError):
 def store_trial(
     volume: Volume, sweep: SweepRecord, trial: TrialRecord, limits: MemoryLimits, shares: Shares | None = None
 ) -> JobFolder:
-    """Make the job of a trial, under the id that the trial names, with its share; one that is there stays.
+    """Make the job of a trial, under the id that the trial names, with its share. An existing job stays.
 
-    Raises Refused where its spec is no job, DataChanged, and OSError where the volume cannot take it.
+    Raises Refused if its spec is refused, DataChanged, and OSError if the volume cannot store it.
     """
     document = _document(sweep, trial)
     if "program" in document:
@@ -62,7 +62,7 @@ def store_trial(
 
 
 def give_share(job: JobFolder, sweep_id: str, trial: int, shares: Shares) -> None:
-    """Tell a trial's job its share of the budget. Raises FileNotFoundError where its folder is gone."""
+    """Give a trial's job its share of the budget. Raises FileNotFoundError if its folder is gone."""
     share = shares.trials[trial]
     job_share.give_share(job, share.number, SweepShare(sweep=sweep_id, budget=share.budget))
 
@@ -107,7 +107,7 @@ def _program_record(volume: Volume, document: dict[str, Any], sweep: SweepRecord
         raise DataChanged(f'the program "{asked.program.id}" was deleted')
     found = Findings(NO_FAULTS)
     datasets = {dataset_id: volume.dataset(dataset_id) for dataset_id in asked.program.datasets}
-    # That the key may run programs was asked when the sweep was posted.
+    # Whether the key may run programs was checked when the sweep was posted.
     spec = resolve_program(asked, program, datasets, found, may_run_code=True)
     sums = {dataset_id: info.data_sha256 for dataset_id, info in datasets.items() if info is not None}
     return JobRecord(
@@ -132,12 +132,12 @@ def _of_sweep(sweep: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _changes(sweep: SweepRecord, trial: TrialRecord, own: Budget | None) -> dict[str, Any]:
-    """What the job has of its sweep: a name with its number, and the limits that older versions gave to a trial."""
+    """What the job gets from its sweep: a name with its number, and the limits that older versions gave to a trial."""
     return {"name": f"{sweep.spec.name} {trial.number}", "budget": nearer_limits(own, trial.budget)}
 
 
 def nearer_limits(one: Budget | None, other: Budget | None) -> Budget | None:
-    """Of two budgets the limits that are reached first; None where neither limits anything."""
+    """The limits of two budgets that are reached first; None if there is no budget."""
     if one is None or other is None:
         return one or other
     pairs = (
@@ -157,7 +157,7 @@ def _find_dataset(volume: Volume, document: dict[str, Any]) -> tuple[DatasetInfo
 
 @lru_cache(maxsize=4)
 def _read_dataset(root: Path, dataset_id: str, stamp: Stamp) -> tuple[DatasetInfo, DatasetRows] | None:
-    """A dataset and its rows. `stamp` tells it from another that has its id later."""
+    """A dataset and its rows. `stamp` distinguishes it from a later one with the same id."""
     del stamp
     volume = Volume(root)
     info = volume.dataset(dataset_id)
