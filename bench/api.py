@@ -1,10 +1,10 @@
 """How fast is the API? `python -m bench.api`: pairs in one run on one machine, each measured in turn.
 
-POST /jobs against the floor (`bench.floor`) and against MLflow's tracking server creating a run on SQLite, its
-default; GET /jobs/{id}, by clients that ask again at once and by as many that ask ten times in a second, against the
+POST /jobs against the floor (`bench.floor`) and against MLflow's tracking server, which creates a run on SQLite, its
+default; GET /jobs/{id}, by clients that ask again at once and by as many that ask ten times a second, against the
 floor's GET; GET /jobs with 100 and with 100,000 jobs on the volume; and a cold index over all of these. API and floor
-have as many processes. MLflow is installed for this run alone, or taken from an environment that has it
-(`--mlflow-python`). The last line is the result as JSON; exit status 1 where a goal is missed.
+have the same number of processes. MLflow is installed only for this run, or taken from an environment that has it
+(`--mlflow-python`). The last line is the result as JSON. The exit status is 1 if a goal is missed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from tests.support.redis import free_port, running_redis
 from tests.support.waiting import wait_for
 
 CLIENTS = 16
-# Of a client that does not want all that the server can: it asks ten times in a second.
+# The interval of a client that asks ten times a second, and not as fast as the server can answer.
 PACE_SECONDS = 0.1
 SPEC = small_spec()
 CREATE_RUN, RUN = "/api/2.0/mlflow/runs/create", {"experiment_id": "0", "start_time": 1}
@@ -66,7 +66,7 @@ def load(
     seconds: float = 4.0,
     every: float = 0.0,
 ) -> Load:
-    """Clients with the administrator's key."""
+    """A load by clients with the administrator's key."""
     content = b"" if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
     return Load(
@@ -102,7 +102,7 @@ def main() -> int:
 def posts(
     folder: Path, redis_url: str, rounds: int, mlflow_python: Path | None, *, with_mlflow: bool
 ) -> dict[str, float]:
-    """POST /jobs beside its floor and beside MLflow, in turn."""
+    """Measure POST /jobs, its floor and MLflow, in turn."""
     volume = Volume(folder / "posts")
     put_dataset(volume, learnable_frame())
     api = _api(volume, redis_url, folder)
@@ -121,7 +121,7 @@ def posts(
 
 
 def reads(folder: Path, redis_url: str, jobs: int, rounds: int) -> dict[str, float]:
-    """One job and the first page, with few and with many jobs on the volume; and how long a cold index takes."""
+    """Measure one job and the first page, with few and with many jobs on the volume; and the time of a cold index."""
     few, many = filled(folder / "few", 100), filled(folder / "many", jobs)
     small, large = _api(few, redis_url, folder), _api(many, redis_url, folder)
     found: dict[str, float] = {}
@@ -144,7 +144,7 @@ def reads(folder: Path, redis_url: str, jobs: int, rounds: int) -> dict[str, flo
 
 
 def cold_index(api: ApiProcess) -> tuple[float, float]:
-    """How long until a filter is answered by the index, and the slowest answer to others meanwhile, in seconds."""
+    """The seconds until the index answers a filter, and of the slowest other answer meanwhile."""
     began, slowest = time.monotonic(), 0.0
     while api.ask("GET", "/jobs?name=nobody").status == 503:
         for path in ("/healthz", "/limits"):
@@ -156,7 +156,7 @@ def cold_index(api: ApiProcess) -> tuple[float, float]:
 
 
 def filled(root: Path, count: int) -> Volume:
-    """A volume with so many jobs, all but the last one over; written without a sync, as nothing here has to last."""
+    """Create a volume with `count` jobs, all but one finished. Writes without a sync, because nothing has to last."""
     say(f"writing {count} jobs")
     volume = Volume(root)
     put_dataset(volume, learnable_frame())
@@ -177,7 +177,7 @@ def filled(root: Path, count: int) -> Volume:
 
 
 def _in_turn(ask: dict[str, Callable[[], Load]], rounds: int) -> dict[str, float]:
-    """The median over the rounds of each one's rate, p50 and p99, each under a name that begins with its own."""
+    """The median over the rounds of the rate, p50 and p99 of each name, under keys that begin with the name."""
     seen: dict[str, list[float]] = {}
     for _ in range(rounds):
         for name, measured in ask.items():
@@ -221,7 +221,7 @@ def _floor(folder: Path, redis_url: str) -> Iterator[int]:
 
 @contextmanager
 def _mlflow(folder: Path, python: Path | None, *, wanted: bool) -> Iterator[int | None]:
-    """MLflow's server in an environment of its own; None where it cannot be installed or is not wanted."""
+    """Run MLflow's server in its own environment; yield its port, or None if it is not wanted or not installable."""
     if wanted and python is None:
         python = _installed(folder)
     if not wanted or python is None:
@@ -234,7 +234,7 @@ def _mlflow(folder: Path, python: Path | None, *, wanted: bool) -> Iterator[int 
     ]  # fmt: skip
     environment = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}"}
     with _running(command, environment, port, "GET", "/health"):
-        # It answers long before all of its processes have started: until then they would slow down everybody else.
+        # It answers long before all of its processes have started, and until then they would slow down everything else.
         wait_for(
             lambda: load(port, "POST", CREATE_RUN, RUN, seconds=0.5).p99 < 1.0, 180, saying="MLflow has its own speed"
         )
@@ -279,7 +279,7 @@ def _running(command: list[str], environment: dict[str, str], port: int, method:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and whatever it has started."""
+    """End a server and everything that it has started."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(30)
@@ -293,7 +293,7 @@ def _is_met(value: float, sign: str, goal: float) -> bool:
 
 
 def say(text: str) -> None:
-    """Tell how far it is, on stderr."""
+    """Print the progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 

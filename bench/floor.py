@@ -1,6 +1,6 @@
-"""The least that a durable POST can cost: a bare Flask route that writes, fsyncs and pushes one key; and a bare GET.
+"""The minimum cost of a durable POST: a bare Flask route that writes, fsyncs and pushes one key; and a bare GET.
 
-Under the same server, with the same threads as the API: `gunicorn -k gthread bench.floor:app`.
+It runs under the same server and with the same threads as the API: `gunicorn -k gthread bench.floor:app`.
 """
 
 import os

@@ -1,10 +1,10 @@
 """Score the forecast on recorded curves: `make bench-forecast`, or `python -m bench.forecast [--fit]`.
 
 No data set is scored by a forecast that was fitted on it: each of eight has coefficients of the other seven, and four
-(`UNTOUCHED`) have no part in any fit. Its form was chosen on the eight. Of each run, under a patience of
-5, 10 and 20, eight moments from a third of the run on are asked. Two naive answers stand beside it: the `epochs` of the
-job, and now plus the patience that is left. The second is right by definition once the best epoch is past, so the
-moments before that are shown by themselves too: only there is something to foresee.
+(`UNTOUCHED`) have no part in any fit. The form of the forecast was chosen on the eight. Each run is scored under a
+patience of 5, 10 and 20, at eight moments from a third of the run on. It is compared with two naive answers: the
+`epochs` of the job, and now plus the patience that is left. The second answer is right by definition after the best
+epoch, so the moments before that are also shown separately: only they need a forecast.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from shared.task import better_mode
 
 UNTOUCHED = ("classification", "friedman", "hastie", "moons")
 FOLDER = Path(__file__).parents[1] / "tests" / "data" / "curves"
-# As many as the recorded jobs were allowed.
+# The maximum epochs of the recorded jobs.
 EPOCHS = 150
 PATIENCES = (5, 10, 20)
 MOMENTS = 8
@@ -47,7 +47,7 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Moment:
-    """A run at one of its epochs, and the epoch at which it stopped in truth."""
+    """A run at one of its epochs, and the epoch at which it really stopped."""
 
     data_set: str
     values: Sequence[float | None]
@@ -62,7 +62,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Score:
-    """How good the answers were, over `moments`."""
+    """The accuracy of the answers, over `moments`."""
 
     moments: int
     within: float
@@ -74,7 +74,7 @@ class Score:
 
 
 def recorded() -> Iterator[tuple[str, str, list[float | None]]]:
-    """Data set, monitor and curve of every run."""
+    """Yield data set, monitor and curve of every run."""
     for path in sorted(FOLDER.glob("*.csv")):
         runs: dict[tuple[str, str], list[float | None]] = defaultdict(list)
         with path.open(newline="") as file:
@@ -85,7 +85,7 @@ def recorded() -> Iterator[tuple[str, str, list[float | None]]]:
 
 
 def moments(count: int = MOMENTS) -> Iterator[Moment]:
-    """At most so many moments of each run under each patience."""
+    """Yield up to `count` moments of each run under each patience."""
     for data_set, monitor, curve in recorded():
         for patience in PATIENCES:
             spec = EarlyStoppingSpec(monitor=monitor, mode=better_mode(monitor), patience=patience)
@@ -95,14 +95,14 @@ def moments(count: int = MOMENTS) -> Iterator[Moment]:
 
 
 def left_out(asked: Sequence[Moment]) -> list[tuple[Moment, Coefficients]]:
-    """Each moment with the coefficients of data sets that it is not of."""
+    """Each moment with coefficients that were not fitted on its data set."""
     fitted = {name for name, _, _ in recorded()} - set(UNTOUCHED)
     fits = {name: fit(fitted - {name}) for name in fitted}
     return [(one, fits.get(one.data_set, COEFFICIENTS)) for one in asked]
 
 
 def score(pairs: Sequence[tuple[Moment, Coefficients]]) -> Score:
-    """The forecast against the truth and the two naive answers."""
+    """Score the forecast and the two naive answers against the truth."""
     answers = [forecast(one.values, one.spec, EPOCHS, coefficients) for one, coefficients in pairs]
     asked = [one for one, _ in pairs]
     assert all(answers)
@@ -121,7 +121,7 @@ def score(pairs: Sequence[tuple[Moment, Coefficients]]) -> Score:
 
 
 def fit(data_sets: Collection[str]) -> Coefficients:
-    """The coefficients that make it most likely that those epochs improved that did (ridge 0.1, Newton's method)."""
+    """The coefficients that make the observed improvements most likely (ridge 0.1, Newton's method)."""
     runs = [_run(monitor, curve) for name, monitor, curve in recorded() if name in data_sets]
     basis, improved, weight = (np.concatenate(column) for column in zip(*runs, strict=True))
     weight /= weight.mean()
@@ -136,10 +136,10 @@ def fit(data_sets: Collection[str]) -> Coefficients:
 
 
 def _run(monitor: str, curve: Sequence[float | None]) -> tuple[_Floats, _Floats, _Floats]:
-    """What was known before each epoch that could improve, of shape (epochs, coefficients), whether it did, its weight.
+    """For each epoch that could improve: what was known before it (epochs, coefficients), whether it did, its weight.
 
-    Epochs weigh as they are asked for: each run the same under each patience, from a third of it on, and an epoch the
-    more the more of the moments before it foresee it (`FORESEEN` at most).
+    Epochs are weighted as they are asked for. Each run has the same weight under each patience, from a third of it on.
+    An epoch weighs more the more moments before it foresee it (`FORESEEN` at most).
     """
     spec = EarlyStoppingSpec(monitor=monitor, mode=better_mode(monitor))
     improved, told = improvements(curve, spec), list(apply_rule(curve, spec))

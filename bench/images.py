@@ -1,14 +1,14 @@
 """Epochs of images and arrays against stock Keras: `python -m bench.images [--images 5000 --side 224 --rounds 3]`.
 
     (a) JPEG files in class folders: stock `fit` over `image_dataset_from_directory` with prefetch, Fitstop, and the
-        bare loop over the decoded arrays behind each of Fitstop's epochs
-    (b) grey images of 28 x 28 in memory, as Fashion-MNIST's: stock `fit` on arrays, and Fitstop
+        bare loop over the decoded arrays after each of Fitstop's epochs
+    (b) grey images of 28 x 28 in memory, like those of Fashion-MNIST: stock `fit` on arrays, and Fitstop
     (c) the same images with augmentation and without
 
 The JPEG files have the spectrum of photographs and about 20 kB each at 224 x 224. The network computes on 28 x 28 in
-each: its first layer averages larger images down to that (`--inside` sets another size). Each way runs in a process of
-its own, in turn, for several rounds; the figures are the median of the epochs from the third on, in the median round.
-Prints seconds and ratios; on a busy machine those of all cores together say more.
+each: its first layer averages larger images down to that size (`--inside` sets another). Each way runs in a separate
+process, in turn, for several rounds. The figures are the median of the epochs from the third on, in the median round.
+Prints seconds, CPU seconds and ratios; on a busy machine the CPU seconds say more.
 """
 
 import argparse
@@ -45,7 +45,7 @@ class Options:
 
 
 def pixels_of(options: Options) -> tuple[Any, Any]:
-    """Images like photographs: uint8 of shape (images, side, side, channels), and class numbers."""
+    """Create images like photographs: uint8 of shape (images, side, side, channels), and class numbers."""
     chance = np.random.default_rng(2)
     some = [_photo(options.side, 3 if options.is_colour else 1, chance) for _ in range(min(options.images, _PHOTOS))]
     shifts = chance.integers(0, options.side, (options.images, 2))
@@ -65,7 +65,7 @@ def _photo(side: int, channels: int, chance: np.random.Generator) -> Any:
 
 
 def network(options: Options) -> Any:
-    """A small network: large images are made smaller first."""
+    """A small network, whose first layer shrinks large images."""
     from keras import Input, Sequential, layers
 
     shape = (options.side, options.side, 3 if options.is_colour else 1)
@@ -81,7 +81,7 @@ def network(options: Options) -> Any:
 
 
 def stock(options: Options) -> dict[str, list[float]]:
-    """Keras's own `fit`."""
+    """Train with Keras's own `fit`."""
     import keras
 
     from bench.article.epochs import _Ends
@@ -119,7 +119,7 @@ def _write(folder: Path, pixels: Any, numbers: Any) -> Path:
 
 
 def fitstop(options: Options) -> dict[str, list[float]]:
-    """A job's epochs with all of its callbacks, and the bare compiled loop behind each."""
+    """Train a job with all of its callbacks, and run the bare compiled loop after each epoch."""
     from bench.article.epochs import _Ends, bare_epoch
     from shared.settings import Settings
     from shared.volume import Volume
@@ -165,7 +165,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
 
 
 def _job(volume: Any, options: Options) -> dict[str, Any]:
-    """The spec of the job; its dataset is put on the volume."""
+    """Put the dataset on the volume, and return the spec of the job."""
     from tests.support.kinds import png, put_images
 
     pixels, numbers = pixels_of(options)
@@ -214,7 +214,7 @@ def main() -> None:
 
 
 def _compare(title: str, rounds: int, one: Options, other: Options) -> None:
-    """Both in turn, each time in fresh processes."""
+    """Measure both in turn, each time in a fresh process."""
     firsts, seconds = [], []
     for _ in range(rounds):
         firsts.append(_measure(one))
@@ -239,7 +239,7 @@ def _measure(options: Options) -> dict[str, list[float]]:
 
 
 def _against(found: list[dict[str, list[float]]], name: str, other: str) -> float:
-    """The median ratio of the epochs by the one measure and by the other."""
+    """The median ratio of the epochs by two measures."""
     return statistics.median(a / b for one in found for a, b in zip(one[name], one[other], strict=True))
 
 

@@ -1,6 +1,6 @@
-"""Measure sweeps on a service that runs: `make bench-live-sweeps DATA=winequalityN.csv`.
+"""Measure sweeps on a running service: `make bench-live-sweeps DATA=winequalityN.csv`.
 
-rules    the same sweep (seed and random sampler, hence configurations) under each rule, on wine quality and on
+rules    the same sweep (seed and random sampler, and so configurations) under each rule, on wine quality and on
          scikit-learn's digits as a table: the best value, and the epochs and compute time against no rule
 scripts  the article's script, started cold for each configuration of a sweep, one after another, against the sweep
          posted to a warm service
@@ -31,7 +31,7 @@ SPACE = {
     "/model/layers": {"choice": [[16], [64], [64, 64, 64], [128, 64]]},
     "/model/dropout": {"uniform": [0.0, 0.5]},
 }
-# Without XLA: on a CPU its compile takes longer than the epochs of such short trials, of which the rules save.
+# Without XLA: on a CPU it compiles for longer than such short trials train, and rules save only epochs.
 _TRAINING = {
     "hyperparameters": {"batch_size": 64, "epochs": 200, "xla": False},
     "callbacks": {"early_stopping": {"patience": 20}},
@@ -62,14 +62,14 @@ def main() -> int:
 
 
 def write_digits(folder: Path) -> Path:
-    """scikit-learn's digits as a table: 64 pixels and the digit."""
+    """Write scikit-learn's digits as a table: 64 pixels and the digit."""
     path = folder / "digits.csv"
     load_digits(as_frame=True).frame.to_csv(path, index=False)
     return path
 
 
 def run_sweep(client: Client, job: dict[str, Any], rule: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
-    """A sweep that has ended, with its trials."""
+    """Run a sweep to its end, and return it with its trials."""
     spec = {
         "job": job,
         "space": SPACE,
@@ -129,7 +129,7 @@ def _seconds(sweeps: list[dict[str, Any]]) -> float:
 
 
 def compare_scripts(client: Client, asked: argparse.Namespace) -> Part:
-    """The sweep first, then each of its configurations as a script."""
+    """Run the sweep first, then each of its configurations as a script."""
     part = Part(f"{asked.trials} configurations of the article's job")
     began = time.monotonic()
     sweep = run_sweep(client, article(), asked.rule, asked.seeds[0], asked)

@@ -1,9 +1,9 @@
 """Does the page stutter? `python -m bench.page [--jobs 100] [--before 0] [--seconds 20]`.
 
-Watches a hundred running jobs in the list, then one job whose epochs end fifty times a second, in a real browser, and
-prints how long the page's script worked, in milliseconds: for each update, and in one piece at most; and how long the
-browser then took to lay out and paint. The first drawing is told apart from the updates behind it. Times are those that
-the page's thread computed: what a busy machine kept it waiting is not the page's.
+Watches a hundred running jobs in the list, then one job with fifty epochs a second, in a real browser. Prints how long
+the page's script worked, in milliseconds, in each update and in its longest piece; and how long the browser then took
+to lay out and paint. The first drawing is shown separately from later updates. Only computing time of the page's thread
+counts, not time in which a busy machine kept it waiting.
 """
 
 import argparse
@@ -33,15 +33,15 @@ _EPOCHS = 100_000
 _CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
 _SCRIPT = {"FunctionCall", "FireAnimationFrame", "EvaluateScript", "RunMicrotasks", "TimerFire", "EventDispatch"}
 _DRAWING = {"UpdateLayoutTree", "Layout", "PrePaint", "Paint", "Layerize", "Commit"}
-# Pieces of script that are nearer to one another belong to one update; the list asks every two seconds.
+# Pieces of script with a smaller gap in seconds belong to one update; the list is read every two seconds.
 _APART = 0.5
-# What is shorter is a timer that finds nothing to do.
+# Shorter pieces, in milliseconds, are timers that find nothing to do.
 _WORTH_COUNTING = 0.3
 
 
 @dataclass
 class Piece:
-    """What the page's thread did in one go: when, in seconds; its script and its layout and paint, in milliseconds."""
+    """What the page's thread did in one task: when, in seconds; script, and layout and paint, in milliseconds."""
 
     began: float
     script: float
@@ -50,7 +50,7 @@ class Piece:
 
 @contextmanager
 def recorded(visitor: Visitor, page: Any) -> Iterator[list[Piece]]:
-    """The pieces of work that the page did within a `with`, in order; there when it is over."""
+    """The pieces of work that the page did inside the block, in order; filled at its end."""
     pieces: list[Piece] = []
     visitor.browser.start_tracing(page=page, categories=_CATEGORIES)
     try:
@@ -60,7 +60,7 @@ def recorded(visitor: Visitor, page: Any) -> Iterator[list[Piece]]:
 
 
 def _pieces(events: list[dict[str, Any]]) -> list[Piece]:
-    """Script counts with the layout that it asks for; only what the browser does behind it is drawing."""
+    """Sum the script with the layout that it causes; only what the browser does after it counts as drawing."""
     pieces: list[Piece] = []
     over = dict.fromkeys(("task", "script", "drawing"), 0.0)
     for one in sorted(_of_the_page(events), key=lambda one: (one["ts"], -one["dur"])):
@@ -84,7 +84,7 @@ def _kind(name: str) -> str | None:
 
 
 def _of_the_page(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the busiest of the browser's page processes did in its main thread."""
+    """The tasks in the main thread of the browser's busiest page process."""
     threads: dict[tuple[int, int], list[dict[str, Any]]] = {
         (one["pid"], one["tid"]): [] for one in events if _is_main(one)
     }
@@ -99,7 +99,7 @@ def _is_main(one: dict[str, Any]) -> bool:
 
 
 def updates(pieces: list[Piece]) -> list[list[Piece]]:
-    """The pieces of each update: those whose script is near in time to one another's."""
+    """Group the pieces by update: those that are near in time to each other."""
     found: list[list[Piece]] = []
     for piece in pieces:
         if piece.script + piece.drawing < _WORTH_COUNTING:
@@ -111,7 +111,7 @@ def updates(pieces: list[Piece]) -> list[list[Piece]]:
 
 
 def told(name: str, values: list[float]) -> str:
-    """The middle of some durations, and how bad it gets."""
+    """The median, the 95th percentile and the maximum of some durations, as text."""
     if not values:
         return f"{name}: none"
     ordered = sorted(values)
@@ -120,7 +120,7 @@ def told(name: str, values: list[float]) -> str:
 
 
 def the_list(visitor: Visitor, jobs: int, seconds: float) -> None:
-    """So many running jobs in the table, each with another epoch, forecast and curve at each look."""
+    """Measure the list of running jobs, each with a new epoch, forecast and curve at each request."""
     for number in range(jobs):
         attempt = _running(visitor.api.volume, f"job {number}")
         tell(attempt, *(epoch(number, 0.5 + 0.001 * number) for number in range(1, 31)))
@@ -140,7 +140,7 @@ def the_list(visitor: Visitor, jobs: int, seconds: float) -> None:
 
 
 def _with_news(epochs: Iterator[int]) -> Callable[[Any], None]:
-    """Every row is new at each look: the service itself renews those of a busy volume a few at a time."""
+    """Change every row at each request, because the service itself renews the rows of a busy volume a few at a time."""
 
     def answer(route: Any) -> None:
         rows, number = route.fetch(headers={**route.request.headers, "if-none-match": ""}).json(), next(epochs)
@@ -158,7 +158,7 @@ def _with_news(epochs: Iterator[int]) -> Callable[[Any], None]:
 
 
 def the_job(visitor: Visitor, before: int, seconds: float) -> None:
-    """A job of which so many epochs are over, and of which fifty more end in each second."""
+    """Measure the page of a job with `before` finished epochs, and fifty more in each second."""
     attempt = _running(visitor.api.volume, "fast")
     tell(attempt, *(epoch(number, 0.5, epochs=_EPOCHS) for number in range(1, before + 1)))
     with visitor.page() as page:
@@ -179,7 +179,7 @@ def _running(volume: Volume, name: str) -> AttemptFolder:
 
 @contextmanager
 def _told_on(attempts: list[AttemptFolder], first: int, every: float) -> Iterator[None]:
-    """Epochs of the attempts go on to end, one of each in `every` seconds, for the length of a `with`."""
+    """End an epoch of each attempt every `every` seconds, during the block."""
     over = threading.Event()
 
     def go_on() -> None:

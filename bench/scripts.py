@@ -1,12 +1,11 @@
-"""A script's epochs by plain Python and as a job on each engine: `python -m bench.scripts [--rounds 2 --epochs 8]`.
+"""A script's epochs in plain Python and as a job on each engine: `python -m bench.scripts [--rounds 2 --epochs 8]`.
 
     dense          5,169 rows of 12 numbers, layers of 64, 64 and 64, batches of 32, four of Keras's callbacks
     convolutional  4,000 images of 28 x 28, two convolutions, batches of 32
 
-Both are subclassed models. Each way runs in a process of its own, in turn: the script by itself, as a job on the fused
-engine, and as a job with a callback that acts after batches, which is why it trains on the stock engine. With
-`jit_compile=True` the dense script asks for XLA. Prints the median of the epochs from the third on, with validation,
-in the median round.
+Both are subclassed models. Each way runs in a separate process, in turn: the script by itself, as a job on the fused
+engine, and as a job with a callback that acts after batches, and so trains on the stock engine. With `jit_compile=True`
+the dense script asks for XLA. Prints the median of the epochs from the third on, with validation, in the median round.
 """
 
 import argparse
@@ -63,7 +62,7 @@ callbacks = [keras.callbacks.ModelCheckpoint("best.weights.h5", save_best_only=T
 model.fit(x, y, validation_split=0.2, epochs=EPOCHS, batch_size=32, callbacks=callbacks, verbose=0)
 pathlib.Path("times.json").write_text(json.dumps(ends.times))
 """
-# By the way: whether it is a job, and what the script says.
+# By way: whether it is a job, the script's `jit_compile`, and its last callback.
 _WAYS = {
     "by itself": (False, "False", "keras.callbacks.TerminateOnNaN()"),
     "stock engine": (True, "False", "AfterBatches()"),

@@ -1,8 +1,8 @@
 """Does the page of a sweep stutter? `make bench-sweep-page`.
 
 Watches a sweep of 5,000 trials in a real browser while a trial ends each second, then moves the pointer over its
-figures. Prints what `bench.page` prints: how long the page's thread computed, in milliseconds, and how many rows of
-trials it asked for. The first trial does not end, as a long one would not.
+figures. Prints what `bench.page` prints, the milliseconds in which the page's thread computed, and how many rows of
+trials the page requested. The first trial does not end, as a long one would not.
 """
 
 import argparse
@@ -24,17 +24,17 @@ from tests.support.many_trials import many_trials
 from tests.support.past_sweeps import end_trial
 from tests.support.redis import running_redis
 
-# A task that is longer is what browsers call a long task.
+# Browsers call a longer task a long task.
 LONG_MS = 50.0
 _MOVES = 60
 
 
 def watch(visitor: Visitor, folder: SweepFolder, trials: int, seconds: float) -> None:
-    """The first drawing, the updates while trials end, and a pointer over the figures."""
+    """Measure the first drawing, the updates while trials end, and a pointer over the figures."""
     rows: list[int] = []
     with visitor.page() as page:
         page.on("response", lambda answer: _count_rows(answer, rows))
-        # The API reads the trials for the first time.
+        # Let the API read the trials for the first time.
         page.request.get(f"/sweeps/{folder.id}", timeout=120_000)
         with recorded(visitor, page) as first:
             page.goto(f"/page/sweeps/{folder.id}")
@@ -65,7 +65,7 @@ def _move_over(page: Any, figure: str) -> None:
 
 @contextmanager
 def _trials_end(volume: Volume, folder: SweepFolder, first: int) -> Iterator[None]:
-    """One more trial ends each second, for the length of a `with`."""
+    """End one more trial each second, during the block."""
     over = threading.Event()
 
     def run() -> None:
@@ -84,7 +84,7 @@ def _trials_end(volume: Volume, folder: SweepFolder, first: int) -> Iterator[Non
 
 
 def show(name: str, pieces: list[Piece], rows: list[int]) -> None:
-    """The lines of one part; `rows` is begun again."""
+    """Print the lines of one part, and clear `rows`."""
     found = updates(pieces)
     longest = [max(one.script + one.drawing for one in update) for update in found]
     sys.stdout.write(told(f"{name}: script", [sum(one.script for one in update) for update in found]) + "\n")

@@ -1,7 +1,7 @@
 """What a sweep of 5,000 trials costs the API to read: `make bench-sweep-reads`.
 
-Counts the files that are opened and takes the time: of the first look at all, of the first look after a restart with
-what this host has kept, and of another look; for the sweep, for the pages of its trials, and for the list.
+Counts the opened files and the CPU seconds of the first read ever, of the first read after a restart with the files
+that this host has kept, and of another read; for the sweep, for the pages of its trials, and for the list.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tests.support.reads import counted_reads
 
 
 def measure(act: Callable[[], object]) -> tuple[float, int]:
-    """Seconds of the processor, and files opened."""
+    """The CPU seconds, and the number of files opened."""
     with counted_reads() as names:
         began = time.process_time()
         act()
@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=5000)
     parser.add_argument("--ended", type=int, default=5, help="sweeps that have ended, beside the one that runs")
     asked = parser.parse_args()
-    # There is no Redis here, which each client's first request says.
+    # There is no Redis here, about which each client's first request logs a warning.
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         settings = Settings(
@@ -64,13 +64,13 @@ def main() -> int:
         for number in range(asked.ended):
             many_trials(volume, asked.trials, has_ended=True, seed=number)
         sweep_id = many_trials(volume, asked.trials, seed=asked.ended).id
-        time.sleep(2.1)  # Until the folders count as unchanged.
+        time.sleep(2.1)  # until the folders count as unchanged
         show(settings, sweep_id)
     return 0
 
 
 def show(settings: Settings, sweep_id: str) -> None:
-    """One line for each question: of a new host, after a restart, and again."""
+    """Print one line for each question: on a new host, after a restart, and again."""
     questions: dict[str, Callable[[FlaskClient], object]] = {
         "one sweep": lambda client: ask(client, f"/sweeps/{sweep_id}"),
         "its trials": lambda client: trial_pages(client, sweep_id),

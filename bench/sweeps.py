@@ -1,11 +1,11 @@
 """Score the rules that stop trials, on recorded trials: `make bench-sweeps`.
 
-Each sweep is a draw of trials of one data set (`tests/data/sweeps`) in a random order, run again in simulated time.
-Saved is the share of the compute time without a rule. A winner is lost where the best value of the sweep is worse than
-without a rule, and `worst` is by how much at most.
+Each sweep draws trials of one data set (`tests/data/sweeps`) in a random order, run again in simulated time. `saved` is
+the share of the compute time without a rule. A winner is lost if the best value of the sweep is worse than without a
+rule; `worst` is the largest such difference.
 
 With `--held-out`, `min_chance` of the forecast is chosen on half of the recorded trials (the largest saving that loses
-at most 1 winner of 20) and scored on the other half, with sweeps of 20 trials.
+a maximum of 1 winner in 20) and scored on the other half, with sweeps of 20 trials.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from shared.task import better_mode
 
 RULES: tuple[RuleName, ...] = ("forecast", "asha", "median")
 FOLDER = Path(__file__).parents[1] / "tests" / "data" / "sweeps"
-# Of the recorded trials.
+# The maximum epochs of the recorded trials.
 EPOCHS = 100
 PATIENCE = 10
 TRIALS = 30
@@ -49,7 +49,7 @@ def read_recorded(path: Path) -> tuple[str, dict[int, list[tuple[float | None, f
 def draw_sweeps(
     path: Path, count: int, seed: int = 1, half: int | None = None
 ) -> Iterator[tuple[SweepSpec, list[Trial]]]:
-    """Sweeps of one data set; of its trials with even (`half` 0) or odd numbers (1) alone."""
+    """Yield sweeps of one data set; with `half`, only of its trials with even (0) or odd (1) numbers."""
     monitor, curves = read_recorded(path)
     mode, chance = better_mode(monitor), Random(f"{path.stem} {seed}")
     spec = SweepSpec.model_validate({"job": {}, "space": {"/a": {"choice": (1,)}}, "parallel": PARALLEL})
@@ -76,17 +76,17 @@ def _trial(number: int, curve: Sequence[tuple[float | None, float]], stopping: E
 
 
 def score(path: Path, rule: StoppingRule, count: int, half: int | None = None) -> list[SweepReplay]:
-    """The sweeps of one data set under a rule."""
+    """Replay the sweeps of one data set under a rule."""
     return [replay_sweep(spec, trials, rule) for spec, trials in draw_sweeps(path, count, half=half)]
 
 
 def score_all(rule: StoppingRule, count: int, half: int) -> list[SweepReplay]:
-    """The sweeps of one half of the trials of every data set."""
+    """Replay the sweeps of one half of the trials of every data set."""
     return [one for path in sorted(FOLDER.glob("*.csv")) for one in score(path, rule, count, half)]
 
 
 def choose_chance(count: int, half: int) -> float:
-    """The `min_chance` that saves most on a half, of those that lose few winners; the smallest where none does."""
+    """The `min_chance` that saves most on a half, among those that lose few winners; the smallest if none does."""
     found = {chance: score_all(StoppingRule(name="forecast", min_chance=chance), count, half) for chance in _CHANCES}
     fit = [chance for chance, all_of_it in found.items() if _lost(all_of_it) <= _MOST_LOST * len(all_of_it)]
     return max(fit, key=lambda chance: _share_saved(found[chance]), default=min(_CHANCES))

@@ -1,6 +1,6 @@
-"""What the watching of a training process costs, measured beside it while it trains: samples, output, events.
+"""What it costs to watch a training process, measured beside it while it trains: samples, output, events.
 
-Each is the product's own code, on the same process and the same volume. `python -m bench.evaluation` prints it.
+Each part is the product's own code, on the same process and the same volume. `python -m bench.evaluation` prints it.
 """
 
 import statistics
@@ -32,9 +32,9 @@ class Watching:
 
 
 def measure_watching(attempt: AttemptFolder) -> Watching:
-    """Measure it at an attempt that trains and has ended an epoch. Takes half a minute.
+    """Measure an attempt that trains and has ended an epoch. Takes half a minute.
 
-    Raises RuntimeError if it does not train any more.
+    Raises RuntimeError if it no longer trains.
     """
     process = attempt.training_process()
     if process is None:
@@ -64,7 +64,7 @@ def _sample(meter: Meter, file: SystemFile) -> None:
 
 
 def _measure_output(folder: Path) -> float:
-    """The thread that looks at the size of what was printed; to print costs the same without it."""
+    """Measure the thread that checks the size of the output. Printing itself costs the same without it."""
     output = BoundedOutput(folder, streams=())
     return _seconds_of(lambda: _look_often(output)) / _LOOKS / LOOK_SECONDS
 
@@ -75,7 +75,7 @@ def _look_often(output: BoundedOutput) -> None:
 
 
 def _measure_event(attempt: AttemptFolder, folder: Path) -> float:
-    """The event that an epoch ends with, brought onto the disk."""
+    """Measure writing the event of an epoch to the disk."""
     event = last_event(attempt, "epoch")
     if event is None:
         raise RuntimeError("no epoch has ended")
@@ -89,7 +89,7 @@ def _measure_event(attempt: AttemptFolder, folder: Path) -> float:
 
 
 def _seconds_of(act: Callable[[], object], clock: Callable[[], float] = time.thread_time) -> float:
-    """By default those of the processor: the bench shares its cores with what it measures."""
+    """Time a call, by default in CPU seconds of the thread: the benchmark shares its cores with what it measures."""
     began = clock()
     act()
     return clock() - began

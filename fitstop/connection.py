@@ -99,10 +99,10 @@ def cli_json(data: Path) -> Path:
 
 
 def read_cli_json(data: Path, *, any_owner: bool = False) -> StackFile | None:
-    """What a running stack has written; None if there is no file, or another user has written it.
+    """Read the file of a running stack; None if it does not exist or belongs to another user.
 
-    Another user's file is ignored, because it could send FITSTOP_API_KEY to an address of that user. With `any_owner`,
-    for a folder that the environment names, it is read: in a container root reads the files of the service's user.
+    Another user's file is ignored, because it could send FITSTOP_API_KEY to an address of that user. `any_owner` reads
+    it, for a folder that the environment names: in a container, root reads the files of the service's user.
     """
     path = cli_json(data)
     try:
@@ -115,7 +115,7 @@ def read_cli_json(data: Path, *, any_owner: bool = False) -> StackFile | None:
 
 
 def write_cli_json(data: Path, url: str, api_key: str) -> None:
-    """Write the stack's address and key for the other commands, readable by this user alone."""
+    """Write the stack's address and key for the other commands, readable only by this user."""
     path = cli_json(data)
     beside = path.with_name(f".cli.json.{os.getpid()}")
     write_private(beside, json.dumps({"url": url, "pid": os.getpid(), "api_key": api_key}))

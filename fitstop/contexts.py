@@ -41,7 +41,7 @@ class Contexts:
         return type(self)({**self.named, name: context}, name)
 
     def without(self, name: str) -> Self:
-        """A copy without this context. If it was the current one, there is none."""
+        """A copy without this context. If it was the current one, no context is current."""
         left = {one: context for one, context in self.named.items() if one != name}
         return type(self)(left, self.current if self.current in left else None)
 
@@ -56,7 +56,7 @@ def contexts_file(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def read_contexts(environment: Mapping[str, str] = os.environ) -> Contexts:
-    """Read the file; no contexts if there is none. Raises ValueError if the file cannot be used."""
+    """Read the file; no contexts if it does not exist. Raises ValueError if the file cannot be used."""
     path = contexts_file(environment)
     try:
         document = json.loads(path.read_bytes()) if path is not None else {}
@@ -81,7 +81,7 @@ def _text(value: Any) -> str:
 
 
 def write_contexts(contexts: Contexts, environment: Mapping[str, str] = os.environ) -> Path:
-    """Write the file, for this user alone. Raises ValueError for a user without a home folder, and OSError."""
+    """Write the file, only for this user. Raises ValueError for a user without a home folder, and OSError."""
     path = contexts_file(environment)
     if path is None:
         raise ValueError("there is no folder for the key: set HOME or XDG_CONFIG_HOME")

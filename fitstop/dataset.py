@@ -9,7 +9,7 @@ _INFINITE = -1
 
 @dataclass
 class Passes:
-    """The passes over a dataset: `build(number)` makes pass `number` (from 0), and `begun` counts those begun.
+    """The passes over a dataset: `build(number)` makes pass `number` (from 0); `begun` counts the passes begun.
 
     A training process of Fitstop finds this object as the attribute `fitstop_passes` of the dataset.
     """

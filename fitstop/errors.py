@@ -113,7 +113,7 @@ class Answered(ClientError):
 
 
 class NotFound(Answered):
-    """There is nothing with that name."""
+    """The requested object does not exist."""
 
 
 class Denied(Answered):

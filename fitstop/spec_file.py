@@ -116,7 +116,7 @@ class _Composed:
         self._count = 0
 
     def value(self, node: Any, place: str) -> Any:
-        """Raises ValueError where aliases make more of a file than a spec can be."""
+        """Convert a node. Raises ValueError if aliases expand a file to more values than a spec can have."""
         self._count += 1
         if self._count > _MOST_VALUES:
             raise ValueError(f"has more than {_MOST_VALUES} values")

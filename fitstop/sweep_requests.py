@@ -58,7 +58,7 @@ class SweepRequests(Transport):
     def extend_sweep(self, sweep_id: str, changes: Json) -> Json:
         """Raise the `trials` or the `budget` of a sweep; one that had ended runs again. Values are totals.
 
-        Raises Refused with everything that is wrong, and Conflict for a sweep that was cancelled or has failed.
+        Raises Refused with everything that is wrong, also for a sweep that was cancelled or has failed.
         """
         return self._json("POST", path_of("sweeps", sweep_id, "extend"), json=changes)
 

@@ -161,9 +161,9 @@ def pieces_of(response: httpx2.Response) -> Iterator[bytes]:
 
 
 def read_all(read_page: Callable[[Any], Json], after: Any, *, cursor: str = "id") -> Iterator[Json]:
-    """Every item of a list, page by page.
+    """Yield every item of a list, page by page.
 
-    The next page begins where `next` of a page says, and without that at the field `cursor` of the page's last item.
+    The next page starts after `next` of a page, or without `next` after the field `cursor` of its last item.
     """
     while True:
         page = read_page(after)

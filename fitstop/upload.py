@@ -26,7 +26,7 @@ _END = b"\0" * 2 * tarfile.BLOCKSIZE
 class Sendable(Protocol):
     """What `put_dataset` can send: its name, its type, its exact length in bytes, and the bytes in pieces.
 
-    `fingerprint` is the same as long as the bytes are: by it an interrupted upload is resumed.
+    `fingerprint` stays the same while the bytes do. An interrupted upload is resumed by its fingerprint.
     """
 
     @property

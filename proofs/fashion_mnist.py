@@ -1,10 +1,10 @@
-"""Fashion-MNIST as people have it: `python -m proofs.fashion_mnist FOLDER` with the four files of the data set.
+"""Train on Fashion-MNIST: `python -m proofs.fashion_mnist FOLDER`, with the four published files in FOLDER.
 
 The 70,000 images become a zip of PNG files, with `train/` and `test/` and a folder for each class. It is uploaded to a
 real API, and a `cnn` job on it is posted and trained here. The best model must reach a validation accuracy of 0.91
 within the patience, load in plain Keras, and evaluate on the test images, read by Keras's own loader.
 
-Debian's package `dataset-fashion-mnist` puts the files into /usr/share/datasets/fashion-mnist.
+Debian's package `dataset-fashion-mnist` installs the files in /usr/share/datasets/fashion-mnist.
 """
 
 import argparse
@@ -49,7 +49,7 @@ _JOB: dict[str, Any] = {
 
 
 def main() -> int:
-    """Upload, train, evaluate; 0 where the wanted accuracy was reached."""
+    """Upload, train and evaluate; 0 if the wanted accuracy was reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=_DEBIAN)
     source = parser.parse_args().folder
@@ -80,7 +80,7 @@ def _read(source: Path, prefix: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray
 
 
 def _train(folder: Path, content: bytes) -> tuple[Path, Checkpoint]:
-    """The file of the best model, and what is known of it."""
+    """Upload the zip, train, and return the file of the best model and its checkpoint."""
     volume = Volume(folder / "volume")
     api = ApiProcess(volume, "redis://127.0.0.1:1/0", folder / "api.log")
     api.start()
@@ -120,7 +120,7 @@ def _report(attempt: AttemptFolder, seconds: float) -> None:
 
 
 def _evaluate(folder: Path, model_file: Path, source: Path) -> float:
-    """The accuracy of the model, loaded by Keras alone, on the test images in class folders."""
+    """Evaluate the model, loaded only by Keras, on the test images in class folders, and return the accuracy."""
     import keras
 
     images, labels = _read(source, "t10k")

@@ -1,8 +1,8 @@
-"""A nearly full volume costs no job: `python -m proofs.full_volume --minutes 5 --jobs 10` (`make full-volume`).
+"""A nearly full volume fails no job: `python -m proofs.full_volume --minutes 5 --jobs 10` (`make full-volume`).
 
-A worker trains a large model, and jobs wait in its queue. The volume is filled until 3 MB are left, and whatever is
-freed goes too. After that time there is room again: every job must end, none with a failure, and the large one by
-resuming. Needs the right to mount a tmpfs.
+A worker trains a large model, and jobs wait in its queue. The volume is filled until 3 MB are left, and freed space is
+filled again. After `--minutes` there is space again. Then every job must end without a failure, and the large one must
+resume. Needs the right to mount a tmpfs.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
 
 MB = 1024**2
-# A resume point of 6 MB.
+# Its resume point has 6 MB.
 LARGE = small_spec(model={"layers": [700, 700]}, hyperparameters={"epochs": 150}, callbacks={"early_stopping": None})
 _LEFT = 3 * MB
 
 
 def main() -> int:
-    """Exit status 0 only if no job failed and no failure was counted; 2 where nothing can be mounted."""
+    """Exit status 0 only if no job failed and no failure was counted; 2 if nothing can be mounted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--jobs", type=int, default=10)
@@ -78,7 +78,7 @@ def keep_full(disk: SmallDisk, minutes: float) -> None:
 
 
 def tell(when: str, jobs: list[JobFolder]) -> bool:
-    """Print how jobs and attempts stand; whether no failure was counted and no job has failed."""
+    """Print the states of jobs and attempts; return whether no failure was counted and no job has failed."""
     states = Counter(state.status for job in jobs if (state := job.state()) is not None)
     ends = [end for job in jobs for attempt in job.attempts() if (end := attempt.end()) is not None]
     words = Counter(f"{end.outcome} ({end.error.code})" if end.error else end.outcome for end in ends)

@@ -1,9 +1,9 @@
-"""What nobody should send: `python -m proofs.fuzz_api --requests 100000 --seed 1`.
+"""Send wrong and random requests to the API: `python -m proofs.fuzz_api --requests 100000 --seed 1`.
 
-Sends seeded random requests to a real API over a few connections, and judges: no answer is 5xx (but for the 503 of an
-API that is not ready, and of too many streams), every refusal is a problem document, no traceback and no key is in the
-log, which is JSON lines, and the API's memory grows by less than 50 MB after the first tenth. A failure names the
-request; the same seed sends it again.
+Sends seeded requests to a real API over a few connections, and judges. No answer may be 5xx, except the 503 of an API
+that is not ready or has too many streams. Every refusal must be a problem document. The log must be JSON lines without
+a traceback or a key. The API's memory may grow by less than 50 MB after the first tenth. A failure names the request;
+the same seed sends it again.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from tests.support.redis import running_redis
 
 MOST_GROWTH_MB = 50
 CLIENTS = 4
-# Else the limits would be all that is tested.
+# Otherwise only the limits would be tested.
 UNLIMITED = {
     "FITSTOP_REQUESTS_PER_MINUTE": "100000000",
     "FITSTOP_MAX_UNFINISHED_JOBS": "100000000",
@@ -72,7 +72,7 @@ _VALUES: tuple[Any, ...] = (
 
 @dataclass
 class Wrong:
-    """One thing that must not be."""
+    """A request with a wrong answer, and what is wrong."""
 
     request: bytes
     why: str
@@ -80,7 +80,7 @@ class Wrong:
 
 @dataclass
 class Judged:
-    """What came of all requests. Memory is the API's resident one, in MB, after the first tenth and at the end."""
+    """The result of all requests. Memory is the API's resident memory, in MB, after the first tenth and at the end."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[Wrong] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Request:
-    """Bytes as they go out; `is_last` where the connection cannot be used any more behind them."""
+    """The bytes of a request. `is_last`: whether the connection cannot be used after it."""
 
     content: bytes
     method: str = "GET"
@@ -135,7 +135,7 @@ class Sender:
                 self.close()
                 if not request.is_last:
                     self.wrong.append(Wrong(request.content, f"no answer: {error!r}"))
-        # The API ends a connection on which nobody asks for seconds, and a client may wait for the others now.
+        # The API closes a connection that is idle for seconds, and a client may now wait for the others.
         self.close()
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class Sender:
             document = {}
         if status == 503 and document.get("status") == "not_ready":
             return
-        # A page for an unknown job is a page too.
+        # The page of an unknown job is HTML too.
         if status == 404 and content_type.startswith("text/html") and request.content.startswith(b"GET /page/jobs/"):
             return
         if content_type != "application/problem+json" or document.get("status") != status:
@@ -191,7 +191,7 @@ class Sender:
     # What is sent
 
     def _cancel(self) -> Request:
-        """What was posted is not wanted: so the queue stays short."""
+        """Cancel a posted job, so that the queue stays short."""
         return self._request("POST", f"/jobs/{self._posted.pop()}/cancel", b"", {})
 
     def _spec(self) -> Request:
@@ -308,13 +308,13 @@ class Sender:
 
 
 def known_paths(folder: Path) -> list[str]:
-    """The path of each route, with `{id}` in its places, and one that is no route."""
+    """The path of each route, with `{id}` for its parameters, and a path that is no route."""
     app = create_app(Settings(volume=folder / "routes", redis_url=SecretStr("redis://127.0.0.1:1/0")))
     return sorted({re.sub(r"<[^>]+>", "{id}", rule.rule) for rule in app.url_map.iter_rules()} | {"/{id}"})
 
 
 def fuzz(requests: int, seed: int, folder: Path, say: Callable[[str], object] = lambda text: None) -> Judged:
-    """Send requests to an API of its own, and judge."""
+    """Send requests to a new API, and judge the answers."""
     judged = Judged()
     with running_redis(folder) as redis:
         api = ApiProcess(Volume(folder / "volume"), redis.url, folder / "api.log", **UNLIMITED)
@@ -342,7 +342,7 @@ def fuzz(requests: int, seed: int, folder: Path, say: Callable[[str], object] = 
 
 
 def bad_lines(log: Path) -> list[str]:
-    """The lines of a log that should not be there."""
+    """The wrong lines of a log: not JSON, or with a traceback or the key."""
     lines = log.read_text(errors="replace").splitlines()
     return [line for line in lines if not _is_json(line) or "Traceback" in line or ADMIN_KEY in line]
 

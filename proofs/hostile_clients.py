@@ -1,8 +1,8 @@
 """Can clients stop the API, without a key or with one? `python -m proofs.hostile_clients`.
 
-Each attack opens its connections at once and keeps them for some seconds. Meanwhile `GET /healthz` is asked for from
-outside, each time on a connection of its own, and in turn a server that nobody attacks: its times say how busy the
-machine is. Printed are the times of both and what the API's processes hold.
+Each attack opens its connections at once and keeps them for some seconds. Meanwhile `GET /healthz` is requested, each
+time on a new connection, in turn from the API and from a server that is not attacked. The times of that server show how
+busy the machine is. Prints the times of both, and the sockets and memory of the API's processes.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tests.support.redis import running_redis
 from tests.support.worst_bodies import worst_bodies
 
 MOST_MILLISECONDS = 200
-# A process that was not attacked holds about 80.
+# A process that is not attacked holds about 80.
 MOST_MEGABYTES = 300
 _DRIP_SECONDS = 0.5
 _PROCESSES = multiprocessing.get_context("spawn")
@@ -39,7 +39,7 @@ _WORST = worst_bodies(256 * 1024)["unknown fields like a known one"]
 
 @dataclass(frozen=True)
 class Attack:
-    """A number of connections that each send `first`, and `drip` again and again."""
+    """A number of connections that each send `first`, and then `drip` repeatedly."""
 
     name: str
     connections: int
@@ -64,7 +64,7 @@ ATTACKS = [
         8,
         b"PUT /datasets/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 9000,
     ),
-    # Each sends, again and again on one connection, what costs more to refuse than to send.
+    # Each sends repeatedly, on one connection, what costs more to refuse than to send.
     Attack("paths of bytes that are no text", 200, (b"GET /" + b"%ff" * 2600 + b" HTTP/1.1\r\n" + _HEAD) * 8),
     Attack("paths of bytes that are no text, drop by drop", 200, b"", b"GET /%ff%ff HTTP/1.1\r\n" + _HEAD),
     Attack("wrong keys", 200, b"GET /jobs HTTP/1.1\r\nAuthorization: Bearer " + b"x" * 400 + b"\r\n" + _HEAD),
@@ -88,9 +88,9 @@ ATTACKS = [
 
 @dataclass(frozen=True)
 class Seen:
-    """Beside an attack: times of `GET /healthz`, those of a server that nobody attacks, and what was held at the end.
+    """During an attack: times of `GET /healthz`, those of a server without one, and what the API held at the end.
 
-    The other server does nothing but answer, so its times say what the machine costs. All times are in milliseconds.
+    The other server only answers, so its times are those of the machine. All times are in milliseconds.
     """
 
     taken: list[float]
@@ -110,7 +110,7 @@ def percentile_99(taken: list[float]) -> float:
 
 @dataclass(frozen=True)
 class Measuring:
-    """The attackers' own process, so that their cost does not delay the one that measures, and the bare server."""
+    """The attackers' separate process, so that its cost does not delay the measurements, and the bare server."""
 
     bare_port: int
     attackers: ProcessPoolExecutor
@@ -131,7 +131,7 @@ class Measuring:
 
 @contextmanager
 def measuring() -> Iterator[Measuring]:
-    """Start the attackers' process and the server that nobody attacks."""
+    """Start the attackers' process and the server that is not attacked."""
     with _bare_server() as bare, ProcessPoolExecutor(1, _PROCESSES) as attackers:
         attackers.submit(int).result()
         yield Measuring(bare, attackers)
@@ -155,7 +155,7 @@ def _attack(attack: Attack, port: int, count: int, seconds: float) -> None:
 
 @contextmanager
 def _bare_server() -> Iterator[int]:
-    """The port of a server that answers every connection in the same way."""
+    """Start a server that answers every connection in the same way, and yield its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
         process = _PROCESSES.Process(target=_answer_all, args=(listener,), daemon=True)
         process.start()

@@ -1,9 +1,9 @@
-"""Is every hostile input refused by a sentence, and leaves nothing? `python -m proofs.hostile_inputs [--every 1]`.
+"""Is every hostile input refused with a reason, and not stored? `python -m proofs.hostile_inputs [--every 1]`.
 
-Sends the catalogue of `tests.support.hostile_inputs` to an API that is served: archives, images, arrays, files of
-other kinds, weights, and models as JSON. Of each answer it checks the status, that it is a problem document with a
-reason, and that no path and no traceback is in it. Afterwards the volume must hold what it held, and the API must
-answer. The largest resident memory of the API and of its throw-away processes is measured meanwhile.
+Sends the catalogue of `tests.support.hostile_inputs` to a running API: archives, images, arrays, files of other kinds,
+weights, and models as JSON. Each answer must have the right status, be a problem document with a reason, and contain no
+path and no traceback. Afterwards the volume must be unchanged, and the API must answer. Meanwhile the peak resident
+memory of the API and of its throw-away processes is measured.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tests.support.memory import watched_memory
 from tests.support.redis import running_redis
 
 MOST_SECONDS = 30.0
-# The parser of an upload may have 2 GiB by default; none of these needs a tenth of that.
+# The parser of an upload may use 2 GiB by default. None of these inputs needs a tenth of that.
 MOST_BYTES = 1024**3
 _REFUSED = frozenset({400, 413, 415, 422})
 
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def send_all(api: ApiProcess, every: int = 1) -> list[str]:
-    """Send each n-th input; what was not as promised, in sentences."""
+    """Send each n-th input; return what was not as promised, in sentences."""
     assert api.ask("PUT", "/datasets/arrays", npz_of(x=X, y=Y)).status in {200, 201}
     before, faults, slowest, sent = _files(api.volume), [], 0.0, 0
     with watched_memory(api) as peak:
@@ -88,7 +88,7 @@ def _faults_of(answer: Answer, api: ApiProcess, seconds: float) -> Iterator[str]
 
 
 def _files(volume: Volume) -> set[str]:
-    """All that is on the volume, but for jobs' deduplication and locks of the service itself."""
+    """The files of datasets, models and jobs on the volume, and the markers of open jobs."""
     folders = (volume.datasets, volume.root / "models", volume.root / "jobs", volume.open)
     return {str(path.relative_to(volume.root)) for folder in folders for path in folder.rglob("*")}
 

@@ -1,9 +1,9 @@
-"""Jobs beside damaged programs: `python -m proofs.kept_programs --files 100 --seed 1`.
+"""Jobs with a store of damaged compiled programs: `python -m proofs.kept_programs --files 100 --seed 1`.
 
-An untouched job leaves two compiled programs and its traces in a store, and one that finds them whole ends as it did.
-Before each further job all are damaged: torn, swapped, changed in a bit, taken from another version or from another
-compiler's store, emptied, or replaced by a link. No job may load one: each must trace and compile again, store files
-whose digests are right, and end as the untouched one, with the same log, stop, checkpoints and last state, bit for bit.
+An untouched job leaves two compiled programs and its traces in a store. A job that finds them whole must end like it.
+Before each further job all files are damaged: torn, swapped, changed in one bit, taken from another version or from
+another compiler's store, emptied, or replaced by a link. No job may load one. Each must trace and compile again, store
+files with correct digests, and end like the untouched job: the same log, stop, checkpoints and last state, bit for bit.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Damage = Callable[[Path, random.Random], None]
 
 
 def tear(file: Path, chance: random.Random) -> None:
-    """Lose the end."""
+    """Cut off the end."""
     file.write_bytes(file.read_bytes()[: chance.randrange(1, file.stat().st_size)])
 
 
@@ -37,13 +37,13 @@ def flip_bit(file: Path, chance: random.Random) -> None:
 
 
 def swap(file: Path, chance: random.Random) -> None:
-    """Put another program of the store in its place, whole."""
+    """Replace the file with another whole program of the store."""
     others = sorted(set(file.parent.iterdir()) - {file})
     file.write_bytes(chance.choice(others).read_bytes())
 
 
 def take_from_other_compiler(file: Path, chance: random.Random) -> None:
-    """Put the program of that name in its place that another compiler's store has, whole."""
+    """Replace the file with the whole program of the same name from another compiler's store."""
     other = make_store(file.parent.with_name(f"other-{chance.randrange(10**6)}"))
     written = other.parent.parent / file.name
     written.write_bytes(file.read_bytes().partition(b"\n")[2])
@@ -53,22 +53,22 @@ def take_from_other_compiler(file: Path, chance: random.Random) -> None:
 
 
 def take_from_other_version(file: Path, _: random.Random) -> None:
-    """Put there what a later format might look like."""
+    """Change the file to what a later format might look like."""
     file.write_bytes(file.read_bytes().replace(b"program 1 ", b"program 2 ", 1))
 
 
 def lose_first_line(file: Path, _: random.Random) -> None:
-    """Put there what XLA itself would write."""
+    """Keep only what XLA itself would write."""
     file.write_bytes(file.read_bytes().partition(b"\n")[2])
 
 
 def make_empty(file: Path, _: random.Random) -> None:
-    """Keep the name alone, as a filesystem may after a power cut."""
+    """Keep only the name, as a filesystem may after a power cut."""
     file.write_bytes(b"")
 
 
 def replace_by_link(file: Path, chance: random.Random) -> None:
-    """Put a link in its place: to a whole program, or to nothing."""
+    """Replace the file with a link: to a whole program, or to nothing."""
     elsewhere = file.parent.parent.parent / f"elsewhere-{chance.randrange(10**6)}"
     if chance.random() < 0.5:
         shutil.copy(file, elsewhere)
@@ -83,7 +83,7 @@ DAMAGES: tuple[Damage, ...] = (
 
 
 class Proof:
-    """One store, and what the job ends as where nobody touches it."""
+    """One store, and the outcome of the job without damage."""
 
     def __init__(self, folder: Path) -> None:
         self._volume = Volume(folder / "volume")
@@ -94,7 +94,7 @@ class Proof:
         self.untouched = self.run()
 
     def run(self) -> Outcome:
-        """Run the job to its end in a process of its own."""
+        """Run the job to its end in a separate process."""
         job = put_job(self._volume, small_spec(**resume_job("fused with XLA")))
         run_to_the_end(job, self._forks, programs=self._programs)
         return outcome(job)

@@ -1,9 +1,9 @@
-"""One job that is lost again and again, under the default limits: `python -m proofs.lost_often --losses 25`.
+"""One job that is lost repeatedly, under the default limits: `python -m proofs.lost_often --losses 25`.
 
-Its processes are killed in each way that `--kinds` names, some of them before there is progress, some with Redis wiped
-just before. It must end as its untouched twin, bit for bit, with no failure counted. Then figures: from the kill to the
-first new batch for a child, for a worker that is started again on the same machine, and for one on another machine; and
-what each loss made the job train again.
+Its processes are killed in each way that `--kinds` names, some of them before there is progress, some directly after
+Redis was flushed. It must end like its untouched twin, bit for bit, with no failure counted. Then figures are printed:
+from the kill to the first new batch for a child, for a worker restarted on the same machine, and for a worker on
+another machine; and what the job trained again because of each loss.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def _lose_often(stand: Stand, kinds: list[str], epochs: int, seed: int) -> list[str]:
-    """What was broken of the promises."""
+    """Lose a job repeatedly, and return the broken promises."""
     twin = stand.post(epochs)
     wait_for(twin.result, _END, every=0.5)
     job, chance = stand.post(epochs), random.Random(seed)
@@ -80,7 +80,7 @@ def _lose_often(stand: Stand, kinds: list[str], epochs: int, seed: int) -> list[
 
 
 def broken_promises(job: JobFolder, twin: JobFolder, losses: int) -> list[str]:
-    """How a job that was lost a number of times differs from what it should be."""
+    """The broken promises of a job that was lost `losses` times."""
     ends = [end for attempt in job.attempts() if (end := attempt.end()) is not None]
     failures = [f"attempt {number} failed: {end.error}" for number, end in enumerate(ends, 1) if end.is_failure]
     found = failures + ([] if outcome(job) == outcome(twin) else ["it differs from its untouched twin"])
@@ -103,7 +103,7 @@ def _tell_figures(stand: Stand, job: JobFolder) -> None:
 
 
 def _lose_to_another_machine(stand: Stand) -> None:
-    """A worker that sees none of the lost one's processes waits for its silence: the figure for another machine."""
+    """Measure a take-over by a worker that cannot see the lost worker's processes, as on another machine."""
     other = stand.worker("another machine")
     other.command = [*ELSEWHERE, *other.command]
     try:

@@ -1,7 +1,7 @@
 """100,000 small images in one upload: `python -m proofs.many_images [--images 100000]`.
 
-Writes a tar of PNG files of 28 x 28 in ten class folders, uploads it by the client to an API that is served, and checks
-the number of images and what was used: at most 15 minutes and 1 GiB of resident memory, on two cores.
+Writes a tar of PNG files of 28 x 28 in ten class folders, uploads it with the client to a running API, and checks the
+number of images and what was used: a maximum of 15 minutes and 1 GiB of resident memory, on two cores.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _CLASSES = 10
 
 
 def main() -> int:
-    """Exit status 0 only if all images are there within the limits."""
+    """Exit status 0 only if all images exist and the limits were kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=100_000)
     asked = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def write_images(path: Path, count: int) -> None:
-    """A tar with that many different images."""
+    """Write a tar with `count` different images."""
     with tarfile.open(path, "w") as archive:
         for number in range(count):
             content = picture(number, (28, 28))
@@ -53,7 +53,7 @@ def write_images(path: Path, count: int) -> None:
 
 
 def upload(api: ApiProcess, path: Path, count: int) -> int:
-    """Upload and judge."""
+    """Upload the tar and return the exit status."""
     began = time.monotonic()
     with Client(Connection(f"http://127.0.0.1:{api.port}", ADMIN_KEY)) as client, watched_memory(api) as peak:
         dataset = client.put_dataset("many", path)

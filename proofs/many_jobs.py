@@ -1,7 +1,7 @@
 """Does a worker leak? `python -m proofs.many_jobs --jobs 1000`: one slot, small jobs one after another.
 
-With `--data winequalityN.csv` they are the article's. Prints the memory (resident, MB), open files and zombies of the
-worker and of its fork server on the way and at the end.
+With `--data winequalityN.csv` the jobs are the article's. Prints the memory (resident, MB), open files and zombies of
+the worker and of its fork server, meanwhile and at the end.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _LOOKS, _LOOK_SECONDS = 20, 0.05
 
 
 def main() -> int:
-    """Exit status 0 only if the worker's memory grew by less than 20 MB, and its open files and zombies not at all."""
+    """Exit status 0 only if worker and fork server each grew by less than 20 MB, and files and zombies not at all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--warm-up", type=int, default=20, help="jobs before the first figures")
@@ -75,7 +75,7 @@ def figures(worker: int) -> tuple[int, int, int, int]:
     """Resident MB of the worker and of its fork server, open files of both, zombies below them."""
     below = descendants(worker)
     server = next(pid for pid in below if "forkserver" in Path(f"/proc/{pid}/cmdline").read_text())
-    # The least of a second's samples: a worker lists or syncs a folder now and then.
+    # The minimum of a second's samples, because a worker lists or syncs a folder now and then.
     files = min(_open_files(worker, server) for _ in range(_LOOKS))
     zombies = sum(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z" for pid in below)
     return _resident(worker), _resident(server), files, zombies
@@ -87,7 +87,7 @@ def tell(done: int, now: tuple[int, int, int, int]) -> None:
 
 
 def _open_files(*pids: int) -> int:
-    """One sample, a little after the one before."""
+    """Count the open files, a little after the previous sample."""
     time.sleep(_LOOK_SECONDS)
     return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 

@@ -1,7 +1,7 @@
-"""Is the API alive beside a crowd? `python -m proofs.many_streams --streams 200 --slow 50`.
+"""Does the API answer beside many open connections? `python -m proofs.many_streams --streams 200 --slow 50`.
 
-Opens event streams of a running job that speaks, and clients that send one byte of a request in a while, and prints how
-long `GET /healthz` takes meanwhile, in milliseconds.
+Opens event streams of a running job that writes events, and clients that send a byte of a request now and then. Prints
+how long `GET /healthz` takes meanwhile, in milliseconds.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _MOST_MILLISECONDS = 100
 
 @dataclass
 class Crowd:
-    """The open connections, and how many of them were given a stream."""
+    """The open connections. `streaming` counts those that got a stream."""
 
     streams: list[socket.socket] = field(default_factory=list)
     slow: list[socket.socket] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Crowd:
 
 @contextmanager
 def crowd(api: ApiProcess, job_id: str, streams: int, slow: int) -> Iterator[Crowd]:
-    """So many event streams, and so many clients that send a byte now and then, for the length of a `with`."""
+    """Open event streams, and clients that send a byte now and then, during the block."""
     over = threading.Event()
     with ExitStack() as open_ones:
         found = Crowd()
@@ -63,7 +63,7 @@ def crowd(api: ApiProcess, job_id: str, streams: int, slow: int) -> Iterator[Cro
 
 
 def milliseconds_of_healthz(api: ApiProcess, looks: int) -> list[float]:
-    """How long each of so many requests took, each on a connection of its own."""
+    """Time each of `looks` requests, each on a new connection."""
     taken = []
     for _ in range(looks):
         began = time.perf_counter()
@@ -74,14 +74,14 @@ def milliseconds_of_healthz(api: ApiProcess, looks: int) -> list[float]:
 
 
 def speaking_job(volume: Volume) -> tuple[str, AttemptFolder]:
-    """A job that runs, as far as its files tell."""
+    """Create a job that runs according to its files."""
     put_dataset(volume, learnable_frame(60))
     job = put_job(volume, small_spec())
     return job.id, claim(job)
 
 
 def tell(attempt: AttemptFolder, message: str) -> None:
-    """Let the job say something."""
+    """Write an event of the job."""
     with EventWriter(attempt.events_file) as writer:
         writer.write([Event("state", message, {})])
 
@@ -122,7 +122,7 @@ def _drip(slow: list[socket.socket], over: threading.Event) -> None:
         for connection in slow:
             try:
                 connection.sendall(b"a")
-            except OSError:  # the API has had enough of it
+            except OSError:  # the API has closed it
                 continue
 
 

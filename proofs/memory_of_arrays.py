@@ -1,7 +1,7 @@
 """Arrays that are larger than the memory: `python -m proofs.memory_of_arrays --gigabytes 6 --limit-gigabytes 2`.
 
 Puts a sparse array of float32 on a volume and trains a job on it, in a process that may not have more anonymous memory
-than the limit (RLIMIT_DATA). The array's pages are of its file, so the kernel takes them back when it needs them. A
+than the limit (RLIMIT_DATA). The array's pages belong to its file, so the kernel frees them when it needs memory. A
 process that copied the array would end with MemoryError.
 """
 
@@ -31,7 +31,7 @@ _JOB = {
 
 
 def main() -> int:
-    """Train in a limited process; 0 where it succeeded."""
+    """Train in a limited process; 0 if it succeeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=6)
     parser.add_argument("--limit-gigabytes", type=float, default=2)
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _put(folder: Path, gigabytes: float) -> Path:
-    """The folder of an attempt at a job on an array of that size."""
+    """Create a job on an array of that size, and return the folder of its attempt."""
     volume = Volume(folder / "volume")
     rows = int(gigabytes * _GIGABYTE) // (4 * _ROW)
     arrays = volume.datasets / "large" / "arrays"

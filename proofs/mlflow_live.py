@@ -33,7 +33,7 @@ ENDED = {"succeeded": "FINISHED", "cancelled": "KILLED"}
 
 
 class Sender:
-    """`fitstop export mlflow --live`."""
+    """The process of `fitstop export mlflow --live`."""
 
     def __init__(self, api: ApiProcess, mlflow: RealMlflow, log: Path) -> None:
         self.log = log
@@ -92,7 +92,7 @@ class World:
 
 
 def kill(world: World, kills: int, chance: random.Random) -> None:
-    """Kill after progress, so that each attempt has some."""
+    """Kill processes after progress, so that each attempt has some."""
     last = 0
     for number in range(1, kills + 1):
         wait_for(lambda last=last: world.epoch() > last, 180, every=0.1, saying="it trains again")
@@ -110,7 +110,7 @@ def kill(world: World, kills: int, chance: random.Random) -> None:
 
 
 def end(world: World) -> dict[str, Any]:
-    """Let it train on for a moment, cancel it, and wait until MLflow knows."""
+    """Train for another moment, cancel the job, and wait until MLflow has the end."""
     last = world.epoch()
     wait_for(lambda: world.epoch() > last + 10, 180, every=0.1, saying="it trains again")
     world.api.ask("POST", f"/jobs/{world.job_id}/cancel")
@@ -124,7 +124,7 @@ def is_ended(world: World) -> bool:
 
 
 def judge(world: World, job: dict[str, Any], kills: int) -> list[str]:
-    """What is wrong with what MLflow has."""
+    """Find what is wrong with MLflow's copy of the log."""
     with Client(Connection(f"http://127.0.0.1:{world.api.port}", ADMIN_KEY)) as client:
         rows = list(client.all_epochs(world.job_id))
     runs = world.mlflow.runs(world.job_id)
@@ -146,7 +146,7 @@ def describe(key: str, got: list[tuple[int, float]], expected: list[tuple[int, f
 
 
 def prove(folder: Path, python: Path, *, kills: int, seed: int) -> list[str]:
-    """Run it all; returns what is wrong."""
+    """Run the proof and return what is wrong."""
     with running_redis(folder) as redis:
         world = World(folder, redis.url, python)
         try:
@@ -158,7 +158,7 @@ def prove(folder: Path, python: Path, *, kills: int, seed: int) -> list[str]:
 
 
 def main() -> int:
-    """Print what was found."""
+    """Run the proof and print what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,8 +1,8 @@
 """Train the curves that forecasts are scored on: `python -m proofs.record_curves --wine FOLDER`.
 
-Every run is a job of its own, trained by `worker.training` on a data set that scikit-learn ships or makes or one of
-the public wine-quality files in FOLDER, with its own seed, split, width and learning rate, and with a patience of 20,
-so that any smaller one can be asked of it afterwards. One row for each epoch is kept: the value that the job monitors.
+Every run is a job, trained by `worker.training` on a data set that scikit-learn ships or generates, or on one of the
+public wine-quality files in FOLDER. It has its own seed, split, width and learning rate, and a patience of 20, so that
+any smaller patience can be evaluated later. One row for each epoch is kept: the value that the job monitors.
 """
 
 import argparse
@@ -40,7 +40,7 @@ COLUMNS = ("run", "monitor", "epoch", "value")
 
 
 def main() -> int:
-    """Record every run that is not there yet."""
+    """Record every run that does not exist yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wine", type=Path, required=True, help="where winequalityN.csv and its two parts are")
     asked = parser.parse_args()
@@ -71,7 +71,7 @@ def _append(name: str, rows: list[tuple[Any, ...]]) -> None:
 
 
 def data_sets(wine: Path) -> dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], int]]:
-    """By name: the frame, the target, and the batch size."""
+    """The function that returns the frame, the target, and the batch size, by name."""
     good = {"target": "quality", "positive": {"at_least": 6}}
     made = {"target": "target"}
     return {
@@ -103,7 +103,7 @@ def _bundled(load: Callable[..., Any]) -> pd.DataFrame:
 
 
 def _trained(volume: Volume, name: str, target: dict[str, Any], batch: int, number: int) -> list[tuple[Any, ...]]:
-    """One run. Odd ones monitor the validation loss, even ones what the target asks for."""
+    """Train one run and return its rows. Odd runs monitor the validation loss, even ones the target's default."""
     chance = random.Random(f"{name} {number}")
     stopping: dict[str, Any] = {"patience": PATIENCE}
     if number % 2:

@@ -1,8 +1,8 @@
 """Train the sweeps that stopping rules are scored on: `python -m proofs.record_sweeps --wine FOLDER`.
 
-Each trial is a job of its own, trained by `worker.training`. A data set has one split, and its trials draw learning
-rate, width, dropout and batch size at random. One row for each epoch is kept: the monitored value, and the seconds that
-the epoch took.
+Each trial is a job, trained by `worker.training`. A data set has one split, and its trials draw learning rate, width,
+dropout and batch size at random. One row for each epoch is kept: the monitored value, and the seconds that the epoch
+took.
 """
 
 import argparse
@@ -28,7 +28,7 @@ COLUMNS = ("trial", "monitor", "epoch", "value", "seconds")
 
 
 def main() -> int:
-    """Record the trials that are not there yet, one of each data set in turn."""
+    """Record the trials that do not exist yet, one of each data set in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wine", type=Path, required=True, help="where winequalityN.csv and its two parts are")
     parser.add_argument("--trials", type=int, default=40)

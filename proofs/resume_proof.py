@@ -1,12 +1,12 @@
-"""Many killed runs against untouched ones: `python -m proofs.resume_proof --jobs 200 --seed 1 [--kinds]`.
+"""Compare many killed runs with untouched ones: `python -m proofs.resume_proof --jobs 200 --seed 1 [--kinds]`.
 
-Each job is killed one to five times, at random batches, file operations, half-written files, half-saved models and half
-rows, or just before it concludes; some save inside their epochs; each trains on one of the engines, and with XLA on
-programs that an earlier one compiled. All must end as the untouched one on their engine, which compiled its own: the
+Each job is killed one to five times: at random batches, file operations, half-written files, half-saved models and half
+rows, or just before it concludes. Some save inside their epochs. Each trains on one of the engines, and with XLA on
+programs that an earlier job compiled. All must end like the untouched job on their engine, which compiled its own: the
 same log, stop, checkpoints and last state. With `--engine NAME` all jobs train on that engine.
 
 Without `--kinds` the jobs train dense networks on a table. With it they train on augmented images, arrays and several
-inputs, with models of every kind, without XLA, and are killed also while their images are decoded.
+inputs, with models of every kind, without XLA, and are also killed while their images are decoded.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from tests.support.kinds import KINDS, put_kinds
 
 @dataclass(frozen=True)
 class Killed:
-    """What became of one job."""
+    """The outcome of one killed job."""
 
     seed: int
     name: str
@@ -50,7 +50,7 @@ class Killed:
 
 
 class Proof:
-    """Jobs on one volume, and what each ends as where nobody touches it."""
+    """Jobs on one volume, and the outcome of each without kills."""
 
     def __init__(self, folder: Path, engines: Sequence[str], *, kinds: bool) -> None:
         self._volume = Volume(folder / "volume")
@@ -67,7 +67,7 @@ class Proof:
         self.untouched = {name: self._untouched(spec) for name, spec in self._specs.items()}
 
     def run(self, seeds: range, at_once: int) -> Iterator[Killed]:
-        """A killed job for each seed. The specs are taken in turn, so that each is killed as often as the others."""
+        """Run a killed job for each seed. The specs are taken in turn, so that each is killed equally often."""
         with ThreadPoolExecutor(at_once) as pool:
             yield from pool.map(self._killed, seeds)
 

@@ -1,4 +1,4 @@
-"""Prints a line of a proof at once: its output is often a pipe, and its reader waits for hours."""
+"""Prints a line of a proof without buffering, because the output is often a pipe and a proof takes hours."""
 
 from functools import partial
 

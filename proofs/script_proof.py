@@ -1,10 +1,10 @@
-"""Scripts that are killed and resumed, against untouched ones: `python -m proofs.script_proof --kills 10 --seed 1`.
+"""Compare killed and resumed scripts with untouched ones: `python -m proofs.script_proof --kills 10 --seed 1`.
 
-Each script of `examples/scripts` runs once untouched, and then as many times as asked, killed one to three times at
-random batches, file operations, half-written files, half-saved models, half rows and evaluated batches. What is
+Each script of `examples/scripts` runs once untouched. Then it runs `--kills` times, each time killed one to three times
+at random batches, file operations, half-written files, half-saved models, half rows and evaluated batches. What is
 promised to be exact must end the same: the stop, the log, each file that the script leaves, the evaluation, and the
-whole state after each call of `fit`. What is not must say so, and come to its end. Several scripts run at a time
-(`--at-once`): a killed run mostly waits.
+whole state after each call of `fit`. Other scripts must report that they are inexact, and finish. Several scripts run
+at a time (`--at-once`), because a killed run mostly waits.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> int:
     forks = preloaded_forks()
     with tempfile.TemporaryDirectory(prefix="fitstop-scripts-") as folder, ThreadPoolExecutor(asked.at_once) as pool:
         proofs = [_Proof(Volume(Path(folder) / name), forks, name, asked.seed) for name in names]
-        # A killed run waits for the untouched one of its script, which was begun before.
+        # A killed run waits for the untouched run of its script, which was submitted before it.
         found = [pool.submit(one.run_untouched) for one in proofs]
         found += [pool.submit(one.run_killed, number) for number in range(asked.kills) for one in proofs]
         broken = sum(one.result() for one in found)
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 class _Proof:
-    """The runs of one script. Each says whether a promise was broken."""
+    """The runs of one script. Each returns whether a promise was broken."""
 
     def __init__(self, volume: Volume, forks: ForkServerContext, name: str, seed: int) -> None:
         self._volume = volume
@@ -78,7 +78,7 @@ class _Proof:
 
 
 def _resume_warnings(job: JobFolder) -> list[str]:
-    """What the job says of resume points that could not be used."""
+    """The job's warnings about resume points that could not be used."""
     return [one.event.message for one in job_events(job) if one.event.type == "resume" and one.event.level == "warning"]
 
 

@@ -1,8 +1,8 @@
-"""Does a sick worker eat the queue? `python -m proofs.sick_workers --jobs 10`.
+"""Does a sick worker fail the jobs of the queue? `python -m proofs.sick_workers --jobs 10`.
 
 A worker is made sick in each of eight ways, once beside a healthy one and once alone; then the jobs are posted. Beside
 a healthy worker all of them must succeed while the other one is still sick. Alone they must succeed or wait, and
-succeed when the machine is well again. No attempt may count as a failure.
+succeed when the machine has recovered. No attempt may count as a failure.
 """
 
 import argparse
@@ -53,7 +53,7 @@ class Stage:
         return jobs
 
     def restart_sick(self) -> bool:
-        """What a supervisor does; True where the worker had ended: with 1, or with 2 where it could not start."""
+        """Restart the sick worker if it has ended: with 1, or with 2 if it could not start. Return whether it had."""
         if self.sick.is_alive():
             return False
         assert self.sick.wait() in {1, 2}, f"see {self.sick.log}"
@@ -93,7 +93,7 @@ def main() -> int:
 
 
 def play(way: str, redis_url: str, count: int, alone_seconds: float | None) -> str:
-    """What became of the jobs, in a sentence."""
+    """Run the jobs, and describe their outcome in a sentence."""
     with stage(redis_url) as held:
         held.sick.start()
         healthy = held.worker("healthy") if alone_seconds is None else None
@@ -116,7 +116,7 @@ def play(way: str, redis_url: str, count: int, alone_seconds: float | None) -> s
 
 
 def bear(held: Stage, jobs: list[JobFolder], seconds: float) -> int:
-    """Let the worker be sick for so long, started again where it ends; how often it ended."""
+    """Restart the sick worker when it ends, for `seconds` or until all jobs have ended. Return how often it ended."""
     until, ends = time.monotonic() + seconds, 0
     while time.monotonic() < until and not all(job.result() for job in jobs):
         ends += held.restart_sick()

@@ -1,10 +1,10 @@
 """Kill workers, APIs and Redis during a sweep: `python -m proofs.sweep`, or `make sweep-proof`.
 
 Two workers, two APIs and a Redis run a sweep over wine-quality, which is posted and watched over HTTP. Each of the five
-is killed and started again at random moments. Then the sweep's files are judged: each number was proposed once, each
-trial has one job and there are no others, each trial's parameters are computed again from the seed, its number and the
-results that were known, and the API shows the same. Last, two sweeps with one trial after another, one killed and one
-untouched: with the same order of results, every proposal and every value must be the same.
+is killed and restarted at random moments. Then the sweep's files are judged. Each number must be proposed once. Each
+trial must have one job, and there may be no others. Each trial's parameters are computed again from the seed, its
+number and the results known then, and the API must show the same. Last, two sweeps run one trial after another, one
+killed and one untouched: with the same order of results, every proposal and every value must be the same.
 """
 
 import argparse
@@ -48,7 +48,7 @@ _Found = TypeVar("_Found")
 
 
 def main() -> int:
-    """Run the sweeps and say what was broken."""
+    """Run the sweeps and print what was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--kills", type=int, default=100, help="during the first sweep; in proportion in the second")
@@ -105,7 +105,7 @@ class _Stand:
         self._stack.close()
 
     def ask(self, request: Callable[[Client], _Found]) -> _Found:
-        """The answer of either API; one that was killed is asked again, or the other one."""
+        """Send a request to one of the APIs, at random, and repeat it while an API is unavailable."""
         give_up = time.monotonic() + _ANSWER_SECONDS
         while True:
             try:
@@ -118,7 +118,7 @@ class _Stand:
             time.sleep(0.2)
 
     def run(self, trials: int, parallel: int, kills: int) -> SweepState:
-        """A sweep to its end, with kills spread over its trials."""
+        """Run a sweep to its end, with kills spread over its trials."""
         spec = {
             "job": JOB,
             "space": SPACE,
@@ -142,7 +142,7 @@ class _Stand:
         return state
 
     def _kill_one(self) -> str:
-        """Kill a service with all its processes and start it again; its kind."""
+        """Kill a service with all its processes, start it again, and return its kind."""
         kind = self._chance.choices(["worker", "api", "redis"], [0.5, 0.3, 0.2])[0]
         if kind == "redis":
             self._redis.kill()
@@ -159,7 +159,7 @@ class _Stand:
 
 
 def judge(stand: _Stand, state: SweepState) -> list[str]:
-    """What was lost, doubled, shown otherwise, or does not follow from the results that were known."""
+    """Find what was lost, doubled, shown differently, or does not follow from the results that were known."""
     spec, broken = state.record.spec, list[str]()
     if [trial.number for trial in state.trials] != list(range(1, spec.trials + 1)):
         broken.append("the numbers of the trials are not 1 to the maximum")
@@ -176,29 +176,29 @@ def judge(stand: _Stand, state: SweepState) -> list[str]:
 
 
 def jobs_of(volume: Volume, sweep_id: str) -> list[str]:
-    """The jobs on the volume that say that they are trials of a sweep."""
+    """The jobs on the volume whose records name the sweep."""
     records = [record for job_id in volume.job_ids() if (record := volume.job_folder(job_id).record()) is not None]
     return [record.id for record in records if record.sweep is not None and record.sweep.id == sweep_id]
 
 
 def facts(shown: dict[str, Any]) -> tuple[Any, ...]:
-    """What a trial is, as the API shows it."""
+    """The facts of a trial, as the API shows it."""
     return tuple(shown[name] for name in ("number", "job", "status", "parameters", "value", "epoch"))
 
 
 def facts_of(trial: Trial, mode: str) -> tuple[Any, ...]:
-    """What a trial is, by its files."""
+    """The facts of a trial, from its files."""
     return trial.number, trial.job, trial.status, trial.parameters, trial.best(mode), len(trial.curve)
 
 
 def known_before(state: SweepState, trial: Trial) -> list[Trial]:
-    """The trials as they were known when this one was proposed."""
+    """The earlier trials as they were known when this one was proposed."""
     earlier = [other for other in state.trials if other.number < trial.number]
     return [replace(other, status="running") if other.number in trial.unfinished else other for other in earlier]
 
 
 def compare(one: SweepState, other: SweepState) -> list[str]:
-    """What differs between two sweeps whose results came in the same order."""
+    """The differences between two sweeps whose results came in the same order."""
     pairs = list(zip(one.trials, other.trials, strict=True))
     same = sum((ours.parameters, ours.curve) == (theirs.parameters, theirs.curve) for ours, theirs in pairs)
     say(f"{same} of {len(pairs)} trials have the parameters and the curve of the untouched sweep")

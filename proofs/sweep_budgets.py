@@ -1,10 +1,10 @@
 """How close sweeps end to their budget: `python -m proofs.sweep_budgets`, or `make sweep-budget-proof`.
 
-Two workers run small sweeps, of one and of two trials side by side, each bound by compute time, by cost or by a
-deadline. Some trials end by themselves; the others would train until the end of the budget. For each sweep a line says
-what it used of its limit, how long a batch of each trial that the budget stopped took, and for how long nobody is
+Two workers run small sweeps, of one and of two trials side by side, each limited by compute time, by cost or by a
+deadline. Some trials end by themselves; the others would train until the end of the budget. One line for each sweep
+shows what it used of its limit, how long a batch of each trial that the budget stopped took, and the time that is not
 charged: saving after the limit, and the exit of all processes. A sweep that used less than 98 %, or more than its limit
-by more than a batch for each running trial, is a fault. By its deadline all of a sweep must be saved.
+by more than a batch for each running trial, is a fault. For a deadline, the time until all is saved counts.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def draw_cases(count: int, seconds: float, seed: int) -> list[Case]:
-    """Of each kind and each number of trials side by side as many."""
+    """Draw cases, equally many of each kind and each number of trials side by side."""
     chance = random.Random(seed)
     kinds = [(kind, parallel) for kind in ("max_gpu_seconds", "max_cost", "deadline") for parallel in (2, 1)]
     return [
@@ -99,7 +99,7 @@ def _run_one(volume: Volume, case: Case) -> bool:
 
 
 def post(volume: Volume, case: Case) -> SweepFolder:
-    """Put the sweep on the volume: trials of some epochs, and of epochs without an end."""
+    """Put the sweep on the volume: some trials have few epochs, the others practically endless ones."""
     spec = small_spec(
         hyperparameters={"epochs": 10, "batch_size": _BATCH, "xla": False}, callbacks={"early_stopping": None}
     )
@@ -117,7 +117,7 @@ def post(volume: Volume, case: Case) -> SweepFolder:
 
 
 def report(volume: Volume, case: Case, state: SweepState) -> bool:
-    """Print how a sweep ended; whether it kept within its budget."""
+    """Print how a sweep ended; return whether it used its budget and kept within it."""
     used = used_seconds(volume, case, state)
     batches = longest_batches(volume, state)
     over, is_close = used - case.seconds, used >= _LEAST * case.seconds
@@ -134,7 +134,7 @@ def report(volume: Volume, case: Case, state: SweepState) -> bool:
 
 
 def used_seconds(volume: Volume, case: Case, state: SweepState) -> float:
-    """What a sweep used of its limit, in seconds; of a deadline, until its last trial had saved all."""
+    """The seconds that a sweep used of its limit; for a deadline, until its last trial had saved everything."""
     if case.kind == "max_cost":
         return state.costs().get("EUR", 0.0) * 3600 / _PRICE
     if case.kind == "max_gpu_seconds":

@@ -1,8 +1,8 @@
-"""Webhooks get every chosen event at least once, in order for each job and signed, whatever is killed.
+"""Webhooks get every chosen event at least once, signed and in order for each job, whatever is killed.
 
-Jobs are posted through the API, and their attempts and ends are written as a worker writes them. Meanwhile the API, the
-sender and Redis are killed with SIGKILL and started again. One receiver fails, hangs, redirects and comes back. At the
-end each receiver has what its webhook was made for. Ends with 1 if a promise was broken.
+Jobs are posted through the API. Their attempts and ends are written as a worker writes them. Meanwhile the API, the
+sender and Redis are killed with SIGKILL and restarted. One receiver fails, hangs, redirects and recovers. At the end
+each receiver must have the events of its webhook. Ends with 1 if a promise was broken.
 """
 
 import argparse
@@ -40,7 +40,7 @@ BROKEN = (OSError, http.client.HTTPException)
 
 
 class SenderProcess:
-    """`python -m api.webhooks` on a volume."""
+    """The process `python -m api.webhooks` on a volume."""
 
     def __init__(self, volume: Volume, log: Path, **environment: str) -> None:
         self.log = log
@@ -60,7 +60,7 @@ class SenderProcess:
 
 @dataclass
 class World:
-    """What runs, and what every job was made to do: its events by the job's id."""
+    """The service, and the events that every job must cause, by the job's id."""
 
     volume: Volume
     redis: RedisServer
@@ -72,7 +72,7 @@ class World:
     killed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def ask(self, method: str, path: str, body: Any, **headers: str) -> Any:
-        """One request, repeated until the API lives long enough to answer it."""
+        """Send a request, and repeat it until the API answers."""
 
         def answer() -> Any:
             with suppress(*BROKEN):
@@ -91,7 +91,7 @@ def make_webhook(world: World, receiver: Receiver, events: Sequence[str]) -> Non
 
 
 def work(world: World, jobs: int) -> None:
-    """Post jobs and do what workers do with them, until each has ended."""
+    """Post jobs, and start a thread for each that does what a worker would do with it."""
     for number in range(jobs):
         spec = small_spec(name=f"job-{number}", budget={"max_gpu_seconds": 10})
         posted = world.ask("POST", "/jobs", spec, **{"Idempotency-Key": f"job-{number}"})
@@ -102,7 +102,7 @@ def work(world: World, jobs: int) -> None:
 
 
 def live(world: World, job: JobFolder, seed: float) -> None:
-    """One job's life: some losses, perhaps nearly all of its budget, an end."""
+    """Write one job's life: some losses, perhaps nearly all of its budget, an end."""
     chance = random.Random(seed)
     losses, held = chance.randrange(4), chance.choice([0.1, 9.5])
     status: TerminalStatus = chance.choice(["succeeded", "failed", "cancelled"])
@@ -127,7 +127,7 @@ def loss() -> AttemptEnd:
 
 
 def change_moods(world: World, receiver: Receiver, long_hang: float) -> None:
-    """Let the receiver answer, fail, redirect and hang in turn; the first hang is a long one."""
+    """Make the receiver answer, fail, redirect and hang in turn; the first hang is a long one."""
     hangs = itertools.chain([long_hang], itertools.repeat(1.5))
     for mood in itertools.cycle(MOODS):
         receiver.let_go.set()
@@ -140,7 +140,7 @@ def change_moods(world: World, receiver: Receiver, long_hang: float) -> None:
 
 
 def kill(world: World, kills: int) -> None:
-    """Kill the API, the sender or Redis, and start it again."""
+    """Kill the API, the sender or Redis, and start it again, `kills` times."""
     for _ in range(kills):
         what = world.random.choice(["the API", "the sender", "the sender", "Redis"])
         world.killed[what] += 1
@@ -163,13 +163,13 @@ def is_complete(world: World, receiver: Receiver, events: Sequence[str]) -> bool
 
 
 def expected_ids(world: World, events: Sequence[str]) -> list[str]:
-    """The ids of all deliveries, those of a job in order."""
+    """The ids of all expected deliveries, in order for each job."""
     wanted = [(job, key) for job, keys in world.events.items() for key in keys]
     return [f"{job}-{key}" for job, key in wanted if f"job.{key.partition('-')[0]}" in events]
 
 
 def judge(world: World, name: str, receiver: Receiver, events: Sequence[str]) -> list[str]:
-    """What is wrong with what a receiver got."""
+    """Find what is wrong with the messages of a receiver."""
     wanted = expected_ids(world, events)
     first = list(dict.fromkeys(one["webhook-id"] for one in receiver.accepted))
     wrong = [f"{name}: missing {one}" for one in wanted if one not in first]
@@ -184,13 +184,13 @@ def judge(world: World, name: str, receiver: Receiver, events: Sequence[str]) ->
 
 
 def in_order(order: list[str], meant: list[str]) -> bool:
-    """Losses in their order, and the end last. A nearly used budget may be noticed before a loss or after it."""
+    """Whether losses are in order and the end is last. A nearly used budget may be noticed before or after a loss."""
     rest = [[one for one in listed if "budget" not in one] for listed in (order, meant)]
     return rest[0] == rest[1] and order[-1:] == meant[-1:]
 
 
 def prove(folder: Path, *, jobs: int, kills: int, seed: int, long_hang: float) -> list[str]:
-    """Run it all; returns what is wrong."""
+    """Run the proof and return what is wrong."""
     volume = Volume(folder / "volume")
     put_dataset(volume, learnable_frame())
     with running_redis(folder) as redis, Receiver() as moody, Receiver() as steady, Receiver() as picky:
@@ -228,7 +228,7 @@ def prove(folder: Path, *, jobs: int, kills: int, seed: int, long_hang: float) -
 
 
 def main() -> int:
-    """Print what was found."""
+    """Run the proof and print what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=60)
     parser.add_argument("--kills", type=int, default=50)

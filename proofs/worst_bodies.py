@@ -1,7 +1,7 @@
-"""How long does the worst body take to judge? `python -m proofs.worst_bodies`.
+"""How long does it take to judge the worst request bodies? `python -m proofs.worst_bodies`.
 
-Each body of `tests.support.worst_bodies` is posted to the routes that judge one, at the largest size that they take,
-in this process. Printed is the time of the thread, the best of three, in milliseconds.
+Posts each body of `tests.support.worst_bodies` to the routes that judge bodies, at the largest size that they accept,
+in this process. Prints the CPU time of the thread, the best of three, in milliseconds.
 """
 
 import sys

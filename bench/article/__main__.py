@@ -1,4 +1,4 @@
-"""`python -m bench.article DATA`: see the package's own words."""
+"""`python -m bench.article DATA`: see the package's docstring."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from bench.article.epochs import Options, measured, median_of
 from bench.article.figures import Part, draw
 from bench.article.service import agreement, restart, ring, row, shapes, start, warm_fitstop
 
-# Rows, layers, rows of a batch, epochs measured in each round, rounds.
+# Title, rows, layers, batch size, epochs measured in each round, rounds.
 SIZES: list[tuple[str, int, list[int], int, int, int]] = [
     ("5,170 rows, 64-64-64 (the article's)", 5170, [64, 64, 64], 32, 20, 3),
     ("5,170 rows, 256-256-256", 5170, [256, 256, 256], 32, 8, 2),
@@ -92,7 +92,7 @@ def epoch(title: str, rows: int, layers: list[int], batch_size: int, epochs: int
 
 
 def large() -> Part:
-    """(e) Fitstop's share of a long step: each epoch against a bare one right behind it, and what a save adds."""
+    """(e) Fitstop's share of a long step: each epoch against a bare one directly after it, and what a save adds."""
     part = Part("(e) 24.6 million parameters, a resume point of 295 MB")
     without = measured(LARGE)
     saving = measured(replace(LARGE, epochs=4, saves=True, is_paired=False))

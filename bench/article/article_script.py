@@ -1,7 +1,7 @@
-"""The article's job as a user would write it on stock Keras: `python article_script.py winequalityN.csv SEED [JSON]`.
+"""The article's job as a user would write it in stock Keras: `python article_script.py winequalityN.csv SEED [JSON]`.
 
-The JSON may have other `layers` and `epochs`, a `dropout` and a `learning_rate`. Prints one line of JSON: the best
-val_accuracy, its epoch and the last one.
+The JSON may set other `layers` and `epochs`, a `dropout` and a `learning_rate`. Prints one line of JSON: the best
+val_accuracy, its epoch and the last epoch.
 """
 
 import json

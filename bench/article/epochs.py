@@ -1,6 +1,6 @@
-"""One way of training in a process of its own: `python -m bench.article.epochs '<options as JSON>'`.
+"""One way of training in a separate process: `python -m bench.article.epochs '<options as JSON>'`.
 
-Prints one line of JSON: the seconds of each epoch, the first ones (which compile) left out. `way` is one of
+Prints one line of JSON: the seconds of each epoch, without the first ones, which compile. `way` is one of
 
     stock      `fit` as the article calls it, with Keras's own four callbacks
     execution  the same with steps_per_execution over the whole epoch
@@ -47,8 +47,8 @@ FEATURES = 12
 class Options:
     """What is trained, how, and for how many epochs.
 
-    `saves`: whether each epoch ends with a resume point; None leaves that to their own rule. `is_paired`: the bare loop
-    runs one epoch right behind each of Fitstop's, and not all of them at the end.
+    `saves`: whether each epoch ends with a resume point; None applies the product's own rule. `is_paired`: the bare
+    loop runs one epoch directly after each of Fitstop's epochs, instead of all at the end.
     """
 
     way: str
@@ -63,7 +63,7 @@ class Options:
 
 
 def rows_of(count: int) -> tuple[Any, Any]:
-    """Inputs float32 of shape (count, 12) and a target of 0 and 1 that can be learnt."""
+    """Inputs float32 of shape (count, 12) and a target of 0 and 1 that can be learned."""
     chance = np.random.default_rng(1)
     x = chance.standard_normal((count, FEATURES), dtype="f4")
     y = (np.sin(2 * x[:, :1]) + x[:, 1:2] * x[:, 2:3] + 0.5 * chance.standard_normal((count, 1)) > 0).astype("f4")
@@ -99,7 +99,7 @@ def stock(options: Options) -> dict[str, list[float]]:
 
 
 class _Ends(keras.callbacks.Callback):
-    """The seconds, and those of all cores, of each epoch; what `between` takes at each end is left out."""
+    """The seconds, and the CPU seconds, of each epoch, without the time that `between` takes after it."""
 
     def __init__(self, between: Callable[[int], float] | None = None) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         volume = Volume(Path(folder))
         put_dataset(volume, learnable_frame())
-        # A real job of these sizes has the steps that pay for XLA's compile; the few epochs measured here have not.
+        # A real job of these sizes has enough steps to pay for XLA's compile. The few epochs measured here do not.
         hyperparameters = {"batch_size": options.batch_size, "epochs": options.epochs + options.first, "xla": True}
         callbacks: dict[str, Any] = {"early_stopping": {"patience": 1000}}
         if not options.checkpoints:
@@ -180,7 +180,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
 
 
 def bare_epoch(engine: Any, seed: int, epoch: int) -> float:
-    """The seconds of one epoch of the same programs with nothing around them: the floor."""
+    """The seconds of one epoch of the same programs without anything around them: the floor."""
     began = time.perf_counter()
     training, validation = engine._training, engine._validation
     data = engine._data
@@ -200,7 +200,7 @@ def bare_epoch(engine: Any, seed: int, epoch: int) -> float:
 
 
 def measured(options: Options) -> dict[str, list[float]]:
-    """`options` in a fresh process of its own."""
+    """Measure `options` in a separate, fresh process."""
     import subprocess
 
     printed = subprocess.run(

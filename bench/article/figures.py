@@ -26,7 +26,7 @@ class Figure:
 
 @dataclass
 class Part:
-    """One benchmark: its figures, and the ratios that it was made for, each with what is wanted of it."""
+    """One benchmark: its figures, and the ratios that it measures, whose names may contain a target."""
 
     title: str
     figures: list[Figure] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Part:
 
 
 def draw(parts: Sequence[Part], path: Path) -> None:
-    """All figures that are times as bars, one picture for each part, on a logarithmic axis."""
+    """Draw the medians of all figures as bars, one picture for each part, on a logarithmic axis."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -21,7 +21,7 @@ from fitstop.client import Client
 from fitstop.local.stack import LocalStack, StackOptions
 
 SCRIPT = Path(__file__).with_name("article_script.py")
-# What a job does until its first row: each step, and the event that ends it.
+# The steps of a job until its first row, each with the event that ends it.
 _STEPS = (
     ("", "stored"),
     ("claimed by a worker", "state"),
@@ -37,7 +37,7 @@ _ENDED = {"succeeded", "failed", "cancelled"}
 
 @contextmanager
 def warm_fitstop(data: Path, slots: int = 1) -> Iterator[Client]:
-    """A service that is up, has the data, and has trained one small job."""
+    """Run a service that has the data, and has trained one small job."""
     with (
         tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder,
         running_fitstop(Path(folder), data, slots) as client,
@@ -48,7 +48,7 @@ def warm_fitstop(data: Path, slots: int = 1) -> Iterator[Client]:
 
 @contextmanager
 def running_fitstop(folder: Path, data: Path, slots: int = 1) -> Iterator[Client]:
-    """A service that is up and has the data, with its cache in the folder of its own data."""
+    """Run a service that has the data, with its cache in `folder`."""
     environment = {**os.environ, "FITSTOP_CACHE": str(folder / "cache")}
     with LocalStack(StackOptions(folder, slots=slots), lambda *_: None, environment) as stack:
         stack.start()
@@ -67,7 +67,7 @@ def article(seed: int = 42, epochs: int = 1000) -> dict[str, Any]:
 
 
 def ended(client: Client, job_id: str) -> dict[str, Any]:
-    """The job when it is over, looked at a hundred times a second."""
+    """Wait until the job has succeeded, and return it. Polls a hundred times a second."""
     while (job := client.job(job_id))["status"] not in _ENDED:
         time.sleep(0.01)
     if job["status"] != "succeeded":
@@ -99,7 +99,7 @@ def start(client: Client, data: Path, seeds: int) -> Part:
 
 
 def _run_script(data: Path, seed: int, **chosen: Any) -> tuple[float, dict[str, Any]]:
-    """The article's script in a process of its own: its seconds, and what it printed."""
+    """Run the article's script in a separate process; return its seconds, and what it printed."""
     began = time.monotonic()
     printed = subprocess.run(
         [sys.executable, str(SCRIPT), str(data), str(seed), json.dumps(chosen)],
@@ -109,7 +109,7 @@ def _run_script(data: Path, seed: int, **chosen: Any) -> tuple[float, dict[str, 
 
 
 def ring(client: Client, times: int) -> Part:
-    """(c) From the job's record to the first epoch's row and what that consists of, by the events' own clock."""
+    """(c) From the job's record to the first epoch's row, and each step between, by the events' own clock."""
     part = Part("(c) from the stored job")
     found = [_moments(client, ended(client, client.submit(article(seed, epochs=2))["id"])) for seed in range(times)]
     part.add("Fitstop: to the child at work (0.1 wanted)", [one["started"] - one["stored"] for one in found])
@@ -120,7 +120,7 @@ def ring(client: Client, times: int) -> Part:
 
 
 def _moments(client: Client, job: dict[str, Any]) -> dict[str, float]:
-    """When the job was stored, and when each type of event came first."""
+    """When the job was stored, and when the first event of each type came."""
     moments = {"stored": _seconds(job["created_at"])}
     for event in client.all_events(job["id"]):
         moments.setdefault(event["type"], _seconds(event["time"]))
@@ -128,7 +128,7 @@ def _moments(client: Client, job: dict[str, Any]) -> dict[str, float]:
 
 
 def restart(data: Path, rounds: int) -> Part:
-    """(e) The first of the article's jobs after a start of the service: without programs kept from before, and with."""
+    """(e) The first of the article's jobs after a start of the service: without and with programs kept from before."""
     part = Part("(e) the first job after a restart")
     ways = ("compiles", "finds its programs")
     rows: dict[str, list[float]] = {way: [] for way in ways}
@@ -162,7 +162,7 @@ def row(client: Client, jobs: int) -> Part:
 
 
 def shapes(client: Client, data: Path, jobs: int) -> Part:
-    """(f) Jobs of other layers each, in a row, against as many scripts with the same layers."""
+    """(f) Jobs with different layers, one after another, against as many scripts with the same layers."""
     part = Part(f"(f) {jobs} jobs of {_SMALL_EPOCHS} epochs in a row, each of another shape")
     script, posted = [], []
     for number in range(jobs):
@@ -179,7 +179,7 @@ def shapes(client: Client, data: Path, jobs: int) -> Part:
 
 
 def agreement(client: Client, seeds: int) -> Part:
-    """Without XLA the engines agree in every number; with XLA, whose order of operations differs, in what is best."""
+    """Compare the engines in every number without XLA; with it, only the best, as its order of operations differs."""
     part = Part("the same numbers from both engines?")
     stock, fused = (_asked(client, 42, engine, xla=False, epochs=30) for engine in ("stock", "fused"))
     ours, theirs = (_rows(client, job) for job in (fused, stock))

@@ -22,7 +22,7 @@ from fitstop.local.stack import NotReady, StackOptions, admin_key_file, running_
 from fitstop.terminal.output import fields, hint, plain_lines, show_rows
 
 _LOOK_SECONDS = 0.1
-# How a line of `up` begins that reports what happens, and not how to use the service.
+# The beginning of a line of `up` that reports an event. Other lines explain how to use the service.
 _EVENT = re.compile(r"\d\d:\d\d:\d\d  ")
 # A worker gets 25 s to save its jobs, the API 10 s, and the others 5 s each.
 _MOST_STOP_SECONDS = 90
@@ -59,7 +59,7 @@ bucket_option = click.option(
 def start_in_background(options: StackOptions) -> None:
     """Start the service as a separate process, wait until it is ready, and print its address.
 
-    Raises StackError or NotReady with its message if it has ended instead. KeyboardInterrupt leaves it starting.
+    Raises StackError or NotReady with the process's message if it ends first. A KeyboardInterrupt does not stop it.
     """
     data = options.data.resolve()
     running = running_stack(data)
@@ -110,7 +110,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path, log: Path, b
 
 
 def show_events(log: Path, seen: int) -> int:
-    """Print what `up` reports in its log, such as a bucket that it waits for; the number of bytes seen by now."""
+    """Print new events from the log of `up`, such as a bucket that it waits for; return the bytes read so far."""
     with log.open("rb") as file:
         file.seek(seen)
         lines, end, _ = file.read().rpartition(b"\n")
@@ -151,7 +151,7 @@ def down(ctx: click.Context, data: Path) -> None:
     try:
         os.kill(holder.pid, signal.SIGTERM)
     except ProcessLookupError:
-        pass  # it ended by itself
+        pass  # it has exited
     except PermissionError:
         fail(ctx, f"process {holder.pid} belongs to another user", ExitCode.DENIED)
     if not _wait_for_end(holder):

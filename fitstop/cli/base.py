@@ -46,7 +46,7 @@ class FitstopGroup(click.Group):
             print_error(error)
             ctx.exit(exit_code(error))
         except _UNFORESEEN as error:
-            # The edge of the process. Python's development mode shows where it was.
+            # The edge of the process. Python's development mode shows the traceback.
             if sys.flags.dev_mode:
                 raise
             fail(ctx, f"{_describe(error)}\n  {_HELP}", ExitCode.SERVER_ERROR)

@@ -57,7 +57,7 @@ def _jobs(client: Client) -> _Values:
 
 
 def _ids_and_names(found: list[Json]) -> _Values:
-    """Yield ids and names. A name that several have is left out."""
+    """Yield ids and names. Names that are not unique are left out."""
     yield from ((one["id"], f"{one['name']}, {one['status']}") for one in found)
     names = [one["name"] for one in found]
     yield from ((one["name"], f"{one['id']}, {one['status']}") for one in found if names.count(one["name"]) == 1)
@@ -71,7 +71,7 @@ def _jobs_and_sweeps(client: Client) -> _Values:
     yield from _jobs(client)
     # A service of an earlier version has no sweeps.
     with contextlib.suppress(ClientError):
-        # Where a job is expected too, a sweep is named by its id alone.
+        # Complete sweeps only by id, because a name may be that of a job.
         yield from ((one["id"], f"{one['name']}, {one['status']}") for one in client.sweeps(limit=_NEWEST)["data"])
 
 
@@ -83,7 +83,7 @@ def _contexts(_ctx: click.Context, _parameter: click.Parameter, begin: str) -> l
 
 def complete_shares(ctx: click.Context, parameter: click.Parameter, begin: str) -> list[CompletionItem]:
     """The ids of the links to the job that was typed before."""
-    # click leaves the job among the arguments where the option that is completed has no value yet.
+    # click leaves the job in `ctx.args` while the option to complete has no value yet.
     typed = [one for one in (ctx.params.get("job"), *ctx.args) if one]
     if not typed:
         return []

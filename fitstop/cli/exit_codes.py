@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-# What `fitstop --help` says of each.
+# The meaning of each status in `fitstop --help`.
 MEANINGS = {
     ExitCode.OK: "done",
     ExitCode.JOB_FAILED: "a watched job failed or was cancelled; the test of a webhook failed",
@@ -38,7 +38,7 @@ MEANINGS = {
 
 
 def exit_code(error: ClientError) -> ExitCode:
-    """The status with which a command ends after this error."""
+    """The exit status of a command that fails with this error."""
     statuses = {
         Unreachable: ExitCode.UNREACHABLE,
         NotFound: ExitCode.NOT_FOUND,

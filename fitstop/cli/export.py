@@ -113,7 +113,7 @@ def _export(ctx: click.Context, jobs: tuple[str, ...], copy: Callable[[Client, J
     waiting = [find_job_id(client, job) for job in jobs]
     try:
         while waiting:
-            # The job before its rows: what ends meanwhile is exported once more.
+            # The job is read before its rows, so a job that ends in between is exported again.
             found = [client.job(job_id) for job_id in waiting]
             for job in found:
                 click.echo(f"{job['id']}: {copy(client, job)}")

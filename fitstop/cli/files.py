@@ -213,8 +213,8 @@ def choose_checkpoint(client: Client, job_id: str, name: str | None) -> Json:
 
 
 def _target(name: str, to: str | None, *, force: bool) -> Path:
-    """Where to write the file `name`: `to`, or in it if it is a folder. One that ends with a slash is made."""
-    # The name comes from the service: only its last part may say where the file goes.
+    """The path for the file `name`: `to`, or below it if it is a folder. Creates `to` if it ends with a slash."""
+    # The name comes from the service, so only its last part is used.
     own = Path(Path(name).name)
     if to is not None and to.endswith(os.sep):
         Path(to).mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,7 @@ def up(  # noqa: PLR0913, PLR0917  one for each option
 
 
 def _start(stack: LocalStack) -> Json:
-    """Start the stack and wait for its worker; the worker's card."""
+    """Start the stack, wait for its worker, and return the worker's card."""
     stack.start()
     hint(f"Starting {stack.options.describe()} in {stack.data} …")
     card = stack.wait_ready()
@@ -99,7 +99,7 @@ def _start(stack: LocalStack) -> Json:
 
 
 def idle_gpu_lines(card: Json) -> list[str]:
-    """The warning for a GPU that is not used, with the commands that fix it; empty without one."""
+    """The warning about an unused GPU, with the commands that fix it; empty if there is none."""
     if not card.get("idle_gpu"):
         return []
     lock = Path(__file__).parents[2] / "requirements" / "gpu.txt"
@@ -146,7 +146,7 @@ def _where_the_volume_is(stack: LocalStack) -> str:
 
 
 def _how_programs_run(card: Json) -> str:
-    """What became of FITSTOP_ALLOW_CODE, which is `boxed` unless the environment says otherwise."""
+    """How the worker runs programs. FITSTOP_ALLOW_CODE is `boxed` unless the environment sets it."""
     programs = card.get("programs", "no")
     if programs == "boxed":
         return "run in a sandbox (FITSTOP_ALLOW_CODE=boxed): fitstop run train.py"
@@ -162,7 +162,7 @@ def _where_the_key_is(stack: LocalStack) -> str:
 
 
 def _shown_key(stack: LocalStack) -> str:
-    """The key as the shell gets it, never the key itself."""
+    """The key as a shell expression that reads it, never the key itself."""
     if os.environ.get("FITSTOP_ADMIN_KEY"):
         return '"$FITSTOP_ADMIN_KEY"'
     return f"$(cat {shlex.quote(str(admin_key_file(stack.data)))})"
@@ -175,7 +175,7 @@ def _event(text: str) -> None:
     try:
         click.echo(f"{datetime.now().astimezone():%H:%M:%S}  {plain(text)}")
     except OSError:
-        return  # the terminal is gone; the stack must end all the same
+        return  # the terminal is closed; the stack must still end
 
 
 @contextmanager
@@ -206,7 +206,7 @@ def _signals_interrupt() -> Iterator[None]:
         yield
         return
     before: dict[int, Any] = {one: signal.signal(one, interrupt) for one in (signal.SIGTERM, signal.SIGHUP)}
-    # A shell starts what it puts into the background with SIGINT ignored.
+    # A shell starts background processes with SIGINT ignored.
     before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
     try:
         yield

@@ -44,7 +44,7 @@ def _pieces(client: Client, job_id: str, page: Json, lines: int | None) -> Itera
 
 
 class _Printer:
-    """Prints pieces one after the other, and where another attempt begins."""
+    """Prints pieces of output, with a line before each attempt."""
 
     def __init__(self) -> None:
         self.attempt: int | None = None

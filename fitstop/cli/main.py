@@ -92,7 +92,7 @@ for command in (*_RUN, *_UNDERSTAND, *_SERVE, *_HERE):
 
 
 def run() -> None:
-    """The program `fitstop`: the command, on streams that take every character and may be closed, full or cut off."""
+    """Run the command `fitstop` on streams that accept every character and may be closed, full or broken."""
     open_streams()
     try:
         try:
@@ -100,7 +100,7 @@ def run() -> None:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        # The edge of the process: what could not be written is not tried again when Python ends.
+        # The edge of the process: drop unwritten output, so that Python does not write it again when it exits.
         discard_stdout()
         if not isinstance(error, BrokenPipeError):
             name = f"{error.filename}: " if error.filename else ""

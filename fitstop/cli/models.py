@@ -12,7 +12,7 @@ from fitstop.cli.removal import confirm, find_jobs, loads_weights, yes_option
 from fitstop.terminal.datasets import show_sent
 from fitstop.terminal.output import age, fields, hint, literal, print_json, show_rows, size, table
 
-# Other names of files are not kept.
+# Other file names are not sent.
 _NAME = re.compile(r"[A-Za-z0-9._ -]{1,256}")
 
 

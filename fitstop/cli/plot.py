@@ -92,7 +92,7 @@ def _curve(label: str, job: Json, rows: list[Json], metric: str) -> Curve:
 
 
 def _label(job: Json) -> str:
-    """A job's name, and the end of its id: many jobs have one name."""
+    """A job's name, and the end of its id, because names are not unique."""
     name = job.get("name")
     return f"{name} {job['id'][-4:]}" if name else str(job["id"])
 

@@ -40,7 +40,7 @@ def put(ctx: click.Context, program_id: str, script: Path, alone: bool, output: 
 
 
 def send_shown(client: Client, packed: Pack, program_id: str) -> Json:
-    """Upload the files where the service does not have them, and show what is sent; their version."""
+    """Upload the files if the service does not have them, show what is sent, and return their version."""
     version = find_version(client, packed, program_id)
     if version is not None:
         hint(f"program {program_id}: unchanged since version {packed.version[:12]}")

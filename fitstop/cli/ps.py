@@ -38,7 +38,7 @@ _ORDERS = (*_SORTS, _BY_STATUS)
 
 
 def _as_order(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """One of the orders, or `metadata.NAME`."""
+    """Check that the order is a known one or `metadata.NAME`."""
     if value is None or value in _ORDERS or (value.startswith(_METADATA) and value != _METADATA):
         return value
     raise click.BadParameter(f'received "{value}", expected {", ".join(_ORDERS)} or {_METADATA}NAME')
@@ -49,7 +49,7 @@ def _complete_order(_ctx: click.Context, _option: click.Parameter, begin: str) -
 
 
 def _as_filters(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    """NAME=VALUE as the filters of GET /jobs."""
+    """Convert NAME=VALUE to filters of GET /jobs."""
     wrong = [pair for pair in pairs if not pair.partition("=")[0] or "=" not in pair]
     if wrong:
         raise click.BadParameter(f'received "{wrong[0]}", expected NAME=VALUE')

@@ -58,7 +58,7 @@ def _can_ask() -> bool:
 
 
 def confirm(what: str, users: list[str], consequence: str, *, yes: bool) -> bool:
-    """Whether to remove `what`: asked if there are `users`. Raises a usage error where nobody can answer."""
+    """Whether to remove `what`. Asks if there are `users`; raises a usage error if there is no terminal to ask on."""
     if yes or not users:
         return True
     listed = ", ".join(users[:_MOST_NAMED]) + (f" and {len(users) - _MOST_NAMED} more" * (len(users) > _MOST_NAMED))

@@ -21,11 +21,11 @@ _CLIENT_VARIABLES = {
     "FITSTOP_MLFLOW_URI": ("", "MLflow server for `fitstop up` and `fitstop export mlflow`"),
     "FITSTOP_WINE_URL": (UCI_URL, "address from which `fitstop demo` downloads the wine data"),
 }
-# The reason of a worker whose settings, by default, allow no programs: nothing is wrong with it.
+# A worker that runs no programs because of the default settings; this is not a problem.
 _NO_CODE = "FITSTOP_ALLOW_CODE=no"
 _SECRETS = frozenset({"FITSTOP_API_KEY"})
 _MASK = "**********"
-# Of `shared.settings`: EX_CONFIG of sysexits.h.
+# The same as in `shared.settings`: EX_CONFIG of sysexits.h.
 _BAD_ENVIRONMENT_STATUS = 78
 
 
@@ -72,7 +72,7 @@ def workers(ctx: click.Context, output: str) -> None:
 
 
 def _explain_worker(one: dict[str, Any]) -> None:
-    """What a worker does not take, and its devices."""
+    """Print why a worker does not take jobs or programs, and facts about its devices."""
     if reason := one.get("unfit") or one.get("paused"):
         hint(f"{one['host']} takes no jobs: {reason}")
     elif (why := one.get("no_programs")) and why != _NO_CODE:

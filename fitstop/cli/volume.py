@@ -13,7 +13,7 @@ from fitstop.local.volume_copy import CopyError, Json, copy_volume
 from fitstop.terminal.output import console, hint, print_json, size
 
 _CONTINUED = "The same command continues the copy."
-# Nothing was begun, and the same command would be refused again.
+# Nothing was copied, and the same command would be refused again.
 _USAGE = frozenset({"copy_refused", "bad_name", "unfit_bucket"})
 
 
@@ -61,7 +61,7 @@ def copy(ctx: click.Context, source: str, target: str, output: str) -> None:
 
 @contextmanager
 def _show_progress() -> Iterator[Callable[[Json], None]]:
-    """A function that shows reports of the copy on a terminal, and nothing elsewhere."""
+    """Yield a function that shows reports of the copy on a terminal, and does nothing elsewhere."""
     screen = console(err=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:

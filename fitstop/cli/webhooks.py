@@ -23,7 +23,7 @@ _EVENTS = [
 ]  # fmt: skip
 _DEFAULT = ("job.succeeded", "job.failed")
 _STYLES = {"delivered": "green", "given_up": "red"}
-# The sender looks once a second, and a try takes 20 s at most.
+# The sender checks once a second, and one try takes a maximum of 20 s.
 _TEST_SECONDS = 30
 _START_SENDER = "Start it on a host of the API: python -m fitstop.service api.webhooks"
 
@@ -146,7 +146,7 @@ def rm(ctx: click.Context, webhook_id: str) -> None:
 
 
 def _wait_for_outcome(client: Client, webhook_id: str, delivery_id: str) -> Json | None:
-    """The delivery after its first try; None where there was none in time."""
+    """Wait for the first try of a delivery and return the delivery; None if there was no try in time."""
     deadline = time.monotonic() + _TEST_SECONDS
     while time.monotonic() < deadline:
         for one in client.webhook(webhook_id)["deliveries"]:

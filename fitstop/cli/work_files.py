@@ -1,4 +1,4 @@
-"""download --files: what a script left in its working folder."""
+"""download --files: the files that a script left in its working folder."""
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -12,9 +12,9 @@ from fitstop.terminal.programs import count_files
 
 
 def download_files(client: Client, job_id: str, folder: Path, *, force: bool) -> ExitCode:
-    """Write the files of a job's script below `folder`, also after one that fails; the highest exit status.
+    """Download the files of a job's script into `folder`, even after a failure; return the highest exit status.
 
-    Without `force` nothing is written where one of them exists already.
+    Without `force`, nothing is written if one of the files already exists.
     """
     listing = client.files(job_id)
     if not force:

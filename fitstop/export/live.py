@@ -22,7 +22,7 @@ _MOST_PAUSE_SECONDS = 60.0
 _JOBS_PER_SECOND = 20
 # Maximum jobs that do not run to check in each round.
 _MOST_IN_TURN = 20
-# By how much the clocks of two hosts may differ.
+# Maximum difference between the clocks of two hosts.
 _OVERLAP = timedelta(minutes=5)
 
 
@@ -51,7 +51,7 @@ class LiveExport:
         self._refused: set[str] = set()
 
     def run(self) -> None:
-        """Call `look` again and again until a KeyboardInterrupt; less often while the service or MLflow fails."""
+        """Call `look` repeatedly until a KeyboardInterrupt; less often while the service or MLflow fails."""
         pause, trouble = LOOK_SECONDS, ""
         while True:
             try:
@@ -126,11 +126,11 @@ class LiveExport:
         del self._unsettled[job_id]
 
     def _try(self, job: Json) -> bool:
-        """Send what is new of a job; False if a request about it was refused. The next look tries again."""
+        """Send new rows of a job; False if a request about it was refused. The next look tries again."""
         try:
             self._send(job)
         except (NotFound, Refused) as error:
-            # The run or the experiment may be gone, and the job itself.
+            # The run, the experiment or the job may have been deleted.
             self._unsettled[job["id"]] = None
             self._experiment = None
             if job["id"] not in self._refused:

@@ -76,7 +76,7 @@ class MlflowServer:
         return run.id, sent
 
     def open_experiment(self, name: str) -> Experiment:
-        """The experiment of that name, which is created if there is none. Raises as `export` does."""
+        """Find the experiment with that name, or create it. Raises as `export` does."""
         found = self._find_experiment(name)
         if found is None:
             answer = self._send("POST", "/experiments/create", json={"name": name})
@@ -107,7 +107,7 @@ class MlflowServer:
             asked["page_token"] = page["next_page_token"]
 
     def open_run(self, job: Json, experiment: Experiment) -> Run:
-        """The run of a job, which is created if there is none. Raises as `export` does."""
+        """Find the run of a job, or create it. Raises as `export` does."""
         document = self._run_of(job, experiment.id)
         metrics = document["data"].get("metrics", [])
         return Run(document["info"]["run_id"], {one["key"]: int(one["step"]) for one in metrics})
@@ -198,7 +198,7 @@ def _metric(row: Row, key: str, value: float) -> Json:
 
 
 def _parameters(value: Any, name: str = "") -> Iterator[Json]:
-    """Every single value of a spec, under its place; metadata are the run's tags."""
+    """Yield each value of a spec, named by its path. Leaves out metadata, which become the run's tags."""
     if isinstance(value, dict):
         for key, one in value.items():
             if name or key != "metadata":

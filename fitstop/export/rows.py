@@ -19,7 +19,7 @@ class Row:
 
 
 class RowReader:
-    """Reads the rows of a job's log, and the next time only what is new."""
+    """Reads the rows of a job's log. Later reads fetch only new events."""
 
     def __init__(self, client: Client, job: Json) -> None:
         self._client = client
@@ -35,7 +35,7 @@ class RowReader:
         """
         self._read_events()
         for one in self._client.all_epochs(self._job_id, after):
-            # What an older version recorded may lack the event.
+            # The log of an older version may lack the event.
             self._moment = self._ends.get(one["epoch"], self._moment + one["seconds"])
             yield Row(one["epoch"], self._moment, {**one["metrics"], LEARNING_RATE: one["learning_rate"]})
             self._ends.pop(one["epoch"], None)

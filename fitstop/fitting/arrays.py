@@ -69,9 +69,9 @@ def read_arrays(data: FitData, problems: Problems) -> dict[str, "Array"]:
 
 
 def _as_in_training(array: "Array", training: "Array | None") -> "Array":
-    """The array of the validation part in the type and shape of that of the training part, which a dataset demands.
+    """Convert a validation array to the shape and type of its training array, as a dataset requires.
 
-    As Keras: a last dimension of 1 is added or removed. A type is converted where no integer changes.
+    Like Keras, add or remove a last dimension of 1. The type is converted only if no integer changes.
     """
     import numpy as np
 

@@ -11,7 +11,7 @@ from fitstop.fitting.compiled import is_of_keras
 from fitstop.fitting.problems import Problems
 from fitstop.metric_names import Names
 
-# A job does by itself what these callbacks do.
+# A job already does what these callbacks do.
 _IDLE = frozenset({"History", "ProgbarLogger", "TerminateOnNaN"})
 _KNOWN = ("ModelCheckpoint", "ReduceLROnPlateau", "EarlyStopping", "CSVLogger")
 _ENDINGS = (".weights.h5", ".keras", ".h5", ".hdf5")

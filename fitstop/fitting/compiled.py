@@ -56,7 +56,7 @@ class Compiled:
 
 
 def read_compiled(model: Any, problems: Problems) -> Compiled:
-    """Read what the model was compiled with. What cannot be sent is added to `problems`."""
+    """Read the arguments of `compile`. Those that cannot be sent are added to `problems`."""
     config = model.get_compile_config() if getattr(model, "compiled", False) else None
     if not config:
         problems.add("the model is not compiled; call model.compile() first")

@@ -14,7 +14,7 @@ from fitstop.fitting.model import build_model, input_names, read_model, saved_we
 from fitstop.fitting.problems import Problems
 from fitstop.run import Run, open_client
 
-# Keras's other arguments, which a job has no equivalent of, and the values with which they change nothing.
+# Keras's other arguments, for which a job has no equivalent, and the values with which they change nothing.
 _WITHOUT_EQUIVALENT: dict[str, tuple[Any, ...]] = {
     "initial_epoch": (0,),
     "shuffle": (True,),
@@ -23,7 +23,7 @@ _WITHOUT_EQUIVALENT: dict[str, tuple[Any, ...]] = {
     "validation_batch_size": (None,),
     "validation_freq": (1,),
 }
-# The id of a dataset or of weights is its kind and this number of digits of its SHA-256.
+# The id of a dataset or of weights is its kind and the first digits of its SHA-256; this is their number.
 _DIGITS = 40
 _NOT_THERE_YET = {"unknown_dataset"}
 _CONFLICT = 409

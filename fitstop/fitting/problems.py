@@ -22,6 +22,6 @@ class Problems:
             self.add(sentence)
 
     def stop(self) -> None:
-        """Raise CannotSend with every problem, where there is one."""
+        """Raise CannotSend with every problem, if there is one."""
         if self._found:
             raise CannotSend(tuple(self._found))

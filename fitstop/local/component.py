@@ -72,12 +72,12 @@ class Component:
 
     @property
     def is_running(self) -> bool:
-        """Whether it lives at this moment."""
+        """Whether its process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def has_finished(self) -> bool:
-        """Whether it may end by itself and has done so."""
+        """Whether it has finished: it `may_finish`, and has ended with exit status 0."""
         return self.may_finish and self._process is not None and self._process.poll() == 0
 
     def start(self) -> None:
@@ -155,7 +155,7 @@ class Component:
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            return  # nobody is left
+            return  # no process is left
 
     def last_lines(self, count: int = 15) -> list[str]:
         """The end of its log."""

@@ -36,7 +36,7 @@ class Holder:
 
 
 def find_holder(data: Path) -> Holder | None:
-    """The `fitstop up` that uses a folder, as far as known; None if there is none, or it has ended."""
+    """Find the `fitstop up` that uses a folder, if known; None if there is none, or it has ended."""
     for name in (".lock.owner", ".lock"):
         found = _holder(data / name)
         if not isinstance(found.get("pid"), int):

@@ -243,7 +243,7 @@ def check_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Fi
 # Redis
 
 
-# The fix by the beginning of Redis's own error.
+# The fix for each beginning of Redis's own error.
 _FIX_OF_ANSWER = {
     ("NOPERM",): "give Redis's user the rights that docker/entrypoint gives it (ACL SETUSER)",
     ("NOAUTH", "WRONGPASS"): "fix the password in FITSTOP_REDIS_URL; it must match Redis's `requirepass`",
@@ -358,7 +358,7 @@ def check_device() -> list[Finding]:
 
 
 def check_bucket(address: str) -> Iterator[Finding]:
-    """The finding of `shared.store.trial`: a process of its own, because it needs the service's libraries."""
+    """The finding of `shared.store.trial`, a separate process because it needs the service's libraries."""
     try:
         done = run_service("shared.store.trial", address, seconds=_BUCKET_SECONDS)
         yield Finding(**json.loads(done.stdout))

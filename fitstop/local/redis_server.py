@@ -1,6 +1,6 @@
 """A Redis server for the local stack: its program, its configuration, and whether it answers.
 
-It has only the queue's notifications and writes nothing to disk, because the state of every job is on the volume.
+It holds only the queue's notifications and writes nothing to disk, because the state of every job is on the volume.
 """
 
 import os

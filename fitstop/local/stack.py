@@ -1,13 +1,13 @@
 """The local stack: Redis, the API, the sender of webhooks and a worker as processes, with their data in one folder.
 
-Where FITSTOP_MLFLOW_URI is set, also the sender to MLflow; where FITSTOP_REDIS_URL is `none`, no Redis.
+With FITSTOP_MLFLOW_URI it also runs the sender to MLflow. If FITSTOP_REDIS_URL is `none`, it runs no Redis.
 
 <data>/volume        everything true about datasets and jobs, unless a bucket holds the volume
 <data>/buckets/      the folders that stand for a bucket on this machine; they may be removed
-<data>/api           keys, sessions and webhooks, for the API and the sender of webhooks alone
+<data>/api           keys, sessions and webhooks, only for the API and the sender of webhooks
 <data>/logs/         redis.log, api.log, webhooks.log, mlflow.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
-<data>/admin_key     the stack's own API key, of scope admin, where FITSTOP_ADMIN_KEY names none
+<data>/admin_key     the stack's own API key, of scope admin, unless FITSTOP_ADMIN_KEY contains one
 <data>/cuda-cache    kernels that a driver compiled for its GPU
 <data>/cli.json      the address and the key, for the other commands, while the stack runs
 <data>/.lock         held while a stack runs on the folder (fitstop.local.data_lock)
@@ -35,7 +35,7 @@ from fitstop.local.redis_server import NO_REDIS, NONE, RedisPlan, find_redis_ser
 from fitstop.service import run_service, service_command, service_environment
 
 _LOOK_SECONDS = 0.1
-# Between two looks at a bucket that does not answer.
+# Time between two checks of a bucket that does not answer.
 _BUCKET_SECONDS = 3
 # A GPU newer than TensorFlow's kernels may compile them for this long.
 _FIRST_USE_SECONDS = 3600
@@ -311,12 +311,13 @@ class LocalStack:
 
     @property
     def connection(self) -> Connection:
-        """How to talk to this stack."""
+        """The address and the key of this stack."""
         return Connection(self.url, self.api_key, "the local stack")
 
     def stay(self) -> None:
-        """Wait until the worker has ended because it was idle (FITSTOP_IDLE_EXIT_SECONDS), or a signal raises
-        KeyboardInterrupt; a component that gives up raises GaveUp.
+        """Wait until the worker has ended because it was idle (FITSTOP_IDLE_EXIT_SECONDS).
+
+        Raises GaveUp if a component ends too often, and KeyboardInterrupt on a signal.
         """
         while not self._components[-1].has_finished:
             self.check()
@@ -341,7 +342,7 @@ class LocalStack:
 
 
 def admin_key_file(data: Path) -> Path:
-    """The file of the stack's key, readable by this user alone."""
+    """The file of the stack's key, readable only by this user."""
     return data / "admin_key"
 
 

@@ -31,9 +31,9 @@ def follow(
 ) -> Iterator[Moment]:
     """Poll every `look_seconds` until the job has finished. The last moment has the finished job and its last events.
 
-    Without an answer it tries again, with `trouble` set, and raises the error after `lost_seconds`. Other errors, such
-    as an unknown job or a wrong key, are raised at once. Raises TimeoutError if the job has not finished after
-    `timeout` seconds.
+    If the service stops answering, it tries again, with `trouble` set, and raises the error after `lost_seconds`.
+    Errors of the first poll and other errors, such as a wrong key, are raised at once. Raises TimeoutError if the job
+    has not finished after `timeout` seconds.
     """
     job: Json | None = None
     cursor: str | None = None

@@ -89,7 +89,7 @@ class _Trials:
 def watch_sweep(client: Client, sweep_id: str, timeout: float | None = None, *, err: bool = False) -> Json:
     """Show a sweep until it has ended, and return it. KeyboardInterrupt passes through; the sweep continues.
 
-    With `err` it is shown on stderr. Raises TimeoutError where it has not ended after `timeout` seconds.
+    With `err` it is shown on stderr. Raises TimeoutError if it has not ended after `timeout` seconds.
     """
     screen = console(err=err)
     with catch_interrupts() as interrupted:
@@ -98,7 +98,7 @@ def watch_sweep(client: Client, sweep_id: str, timeout: float | None = None, *, 
 
 
 def print_sweep_ending(sweep: Json, *, err: bool = False) -> None:
-    """Say how a sweep ended, and which trial is the best."""
+    """Print how a sweep ended, and which trial is the best."""
     screen = console(err=err)
     screen.print(Text.assemble("sweep ", status_words(sweep), f": {count_words(sweep)}; {spent_words(sweep)}"))
     screen.print(Text.assemble("best: ", best_words(sweep)))

@@ -28,7 +28,7 @@ _TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold
 def watch(client: Client, job_id: str, timeout: float | None = None, *, err: bool = False) -> Json:
     """Show a job until it has finished, and return it. KeyboardInterrupt passes through; the job continues to run.
 
-    With `err` it is shown on stderr. Raises TimeoutError where it has not finished after `timeout` seconds.
+    With `err` it is shown on stderr. Raises TimeoutError if it has not finished after `timeout` seconds.
     """
     screen = console(err=err)
     with catch_interrupts() as interrupted:

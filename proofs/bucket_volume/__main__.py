@@ -1,4 +1,4 @@
-"""`python -m proofs.bucket_volume`: see the package's own words. Exit status 0 only if every promise was kept."""
+"""`python -m proofs.bucket_volume`: see the package's docstring. Exit status 0 only if every promise was kept."""
 
 import argparse
 import os
@@ -41,7 +41,7 @@ from tests.support.webhooks import Receiver
 
 @contextmanager
 def beside(act: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Have this done in a thread until the end of the block."""
+    """Run `act` in a thread until the end of the block."""
     over = threading.Event()
     thread = threading.Thread(target=act, args=(over,))
     thread.start()
@@ -53,7 +53,7 @@ def beside(act: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 class Proof:
-    """One run: what is posted, what happens meanwhile, and what is broken at the end."""
+    """One run: its jobs and sweeps, the faults meanwhile, and what is broken at the end."""
 
     def __init__(self, folder: Path, server: Server, asked: argparse.Namespace) -> None:
         self._folder, self._asked, self._chance = folder, asked, random.Random(asked.seed)
@@ -66,7 +66,7 @@ class Proof:
         self._faults = Faults(self._stand, server, self._watcher, self._chance)
         self._sweeps = Sweeps(self._stand)
         self._receiver = Receiver()
-        # The number of its kind, by the job's id.
+        # The index of the job's kind, by the job's id.
         self._posted: dict[str, int] = {}
         self._cancelled: list[str] = []
 
@@ -126,7 +126,7 @@ class Proof:
         return all(self._stand.volume.job_folder(job).result() is not None for job in jobs)
 
     def _ends(self) -> dict[str, str]:
-        """The event of each job and sweep of which the webhook is to be told."""
+        """The event that the webhook must get for each job and sweep."""
         left = [one for one, fate in self._sweeps.fates.items() if fate != "deleted"]
         return {
             **dict.fromkeys(self._posted, "job.succeeded"),

@@ -1,4 +1,4 @@
-"""What happens to the bucket, to machines, to their network and to the API."""
+"""Faults of the bucket, of machines and their networks, and of processes."""
 
 import random
 import signal
@@ -10,7 +10,7 @@ from proofs.bucket_copy import Server
 from proofs.bucket_volume.stand import INTERVALS, Machine, Stand, send
 from proofs.chaos.watcher import Trainer, Watcher
 
-# A frozen process wakes when others have taken over long since.
+# Others have taken over before a frozen process continues.
 FROZEN_SECONDS = 1.5 * float(INTERVALS["FITSTOP_TAKE_OVER_SECONDS"])
 OF_BUCKET = ("server killed", "server still", "network cut")
 OF_PROCESSES = (
@@ -25,17 +25,17 @@ OF_PROCESSES = (
 
 
 class Faults:
-    """`kinds` counts what was done; `frozen` are attempts whose worker stood still for longer than others wait."""
+    """`kinds` counts the faults; `frozen` are attempts whose worker was frozen for longer than the take-over time."""
 
     def __init__(self, stand: Stand, server: Server, watcher: Watcher, chance: random.Random) -> None:
         self._stand, self._server, self._watcher, self._chance = stand, server, watcher, chance
         self.kinds: Counter[str] = Counter()
         self.frozen: list[Trainer] = []
-        # Machines that stand still are not lost: they are to wake.
+        # Frozen machines are not lost, because they must continue later.
         self._still: list[Machine] = []
 
     def of_bucket(self, over: threading.Event) -> None:
-        """One after the other, at random moments."""
+        """Cause faults of the bucket, one after the other, at random moments."""
         while not over.wait(self._chance.uniform(4, 14)):
             fault = self._chance.choice(OF_BUCKET)
             self._count(fault)
@@ -49,7 +49,7 @@ class Faults:
                 self._chance.choice(self._stand.machines).cut(self._chance.choice([2, 6, 14]))
 
     def of_processes(self, over: threading.Event) -> None:
-        """Each in turn, in a random order, at random moments; they happen while the bucket has faults of its own."""
+        """Cause each fault of processes in turn, in a random order, at random moments, beside those of the bucket."""
         drawn: list[str] = []
         while not over.wait(self._chance.uniform(4, 12)):
             drawn = drawn or self._chance.sample(OF_PROCESSES, len(OF_PROCESSES))
@@ -57,7 +57,7 @@ class Faults:
                 self._count(drawn.pop())
 
     def lose_machine(self) -> bool:
-        """Lose a machine in the middle of its training; False where none trains at the moment."""
+        """Lose a machine in the middle of its training; False if none trains at the moment."""
         found = self._find_training()
         if found is None:
             return False
@@ -75,7 +75,7 @@ class Faults:
         self._stand.record.write("fault", kind=kind)
 
     def _do(self, kind: str, over: threading.Event) -> bool:
-        """Whether there was somebody to hit."""
+        """Cause a fault; False if there is no process to hit."""
         if kind == "API killed":
             self._stand.api.kill()
             return True
@@ -108,7 +108,7 @@ class Faults:
         send(processes, signal.SIGCONT)
 
     def _find_training(self) -> tuple[Trainer, Machine] | None:
-        """A training process that runs, and its machine, which does not stand still."""
+        """Choose a training process that runs, and its machine, neither of them frozen; None if there is none."""
         running = [one for one in self._watcher.trainers.values() if not one.stopped]
         awake = [machine for machine in self._stand.machines if machine not in self._still]
         found = [(one, machine) for one in running for machine in awake if machine.holds(one.pid)]

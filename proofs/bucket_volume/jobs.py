@@ -1,4 +1,4 @@
-"""What trains: a table, augmented images and a script, and what each ends as where nobody touches it."""
+"""The jobs: a table, augmented images and a script, and the outcome of each without faults."""
 
 import os
 import secrets
@@ -69,13 +69,13 @@ def kinds(epochs: int) -> list[Kind]:
 
 
 def endless(spec: dict[str, Any]) -> dict[str, Any]:
-    """A job of a table that ends when it is cancelled."""
+    """Change the spec of a table's job so that it ends only by a cancel."""
     hyperparameters = {**spec["hyperparameters"], "epochs": 100_000}
     return {**spec, "hyperparameters": hyperparameters, "callbacks": {**spec["callbacks"], "early_stopping": None}}
 
 
 def put_data(ask: Callable[..., Any], epochs: int) -> None:
-    """The datasets and the program of all kinds."""
+    """Upload the datasets and the program of all kinds."""
     ask("PUT", "/datasets/grades", learnable_frame(3000).to_csv(index=False).encode(), **{"Content-Type": "text/csv"})
     images = {f"{name}/{number}.png": one for name, found in digit_images().items() for number, one in enumerate(found)}
     ask("PUT", "/datasets/digits", zip_of(images), **{"Content-Type": "application/zip"})
@@ -88,7 +88,7 @@ def post(ask: Callable[..., Any], spec: dict[str, Any]) -> str:
 
 
 def twins(folder: Path, found: list[Kind], epochs: int) -> list[Any]:
-    """What each kind ends as on a volume that nobody touches."""
+    """Run a job of each kind on a volume without faults, and return their outcomes."""
     volume = Volume(folder / "posix" / "volume")
     environment = {**INTERVALS, "FITSTOP_DATA": str(folder / "posix"), "FITSTOP_CACHE": str(folder / "posix/cache")}
     api = ApiProcess(volume, "none", folder / "posix-api.log", **environment)

@@ -1,4 +1,4 @@
-"""What is broken at the end, by the content of the bucket."""
+"""Finds what is broken at the end, from the content of the bucket."""
 
 import json
 from collections import Counter
@@ -17,16 +17,16 @@ from shared.store.folder import FolderStore
 from shared.store.opening import open_bucket
 from shared.volume import Volume
 
-# What the faults do to an attempt ends it in one of these ways.
+# The error codes with which the faults may end an attempt.
 EXPLAINED = frozenset({"worker_lost", "killed", "no_child", "volume_error", "data_missing"})
-# What stays in a bucket after everything was deleted: names of what was deleted, hints, turns, records of posts, and
-# for an hour what a trial of the bucket has left whose process was killed.
+# What stays in a bucket after everything was deleted: names of deleted objects, hints, turns, records of posts, and for
+# an hour the remains of a trial of the bucket whose process was killed.
 STAYS = ("deleted/", "changed/", "turns/", "workers/", "idempotency/", "spent/", "past_jobs/", "fitstop-volume.json",
          ".fitstop-trial/")  # fmt: skip
 
 
 def copy_out(folder: Path) -> Volume:
-    """A copy of the bucket on a disk."""
+    """Copy the bucket to a disk."""
     bucket, disk = open_bucket(ADDRESS), FolderStore(folder / "out")
     for entry in bucket.list():
         disk.replace(entry.name, bucket.stream(entry.name))
@@ -34,13 +34,13 @@ def copy_out(folder: Path) -> Volume:
 
 
 def find_two_at_once(record: Record) -> list[str]:
-    """Attempts of one job that trained at the same time."""
+    """Find attempts of one job that trained at the same time."""
     lines = record.read("trainer")
     return [f"two at once: {one}" for one in overlaps(lives(lines, lines[-1]["t"])) if not one.is_excused]
 
 
 def find_not_cancelled(volume: Volume, jobs: list[str]) -> list[str]:
-    """Those of the jobs that were to be cancelled and were not."""
+    """Find the jobs that should be cancelled and are not."""
     results = ((job, volume.job_folder(job).result()) for job in jobs)
     return [
         f"{job} was to be cancelled and is {result.ending.status if result else 'lost'}"
@@ -50,7 +50,7 @@ def find_not_cancelled(volume: Volume, jobs: list[str]) -> list[str]:
 
 
 def compare(job: JobFolder, kind: Kind, expected: Any) -> list[str]:
-    """In what a job differs from its twin."""
+    """Find the differences between a job and its twin."""
     if job.result() is None:
         return [f"{job.id} is lost"]
     try:
@@ -61,7 +61,7 @@ def compare(job: JobFolder, kind: Kind, expected: Any) -> list[str]:
 
 
 def find_unexplained(volume: Volume, jobs: list[str]) -> list[str]:
-    """Attempts that no fault explains."""
+    """Find attempts whose end no fault explains."""
     folders, told = [volume.job_folder(job) for job in jobs], Counter[str]()
     for job in folders:
         told.update(one.event.type for one in job_events(job) if one.event.type == "resume")
@@ -76,14 +76,14 @@ def find_unexplained(volume: Volume, jobs: list[str]) -> list[str]:
 
 
 def ends_of(volume: Volume, trainers: list[Trainer]) -> Counter[str]:
-    """How the attempts ended that these processes trained, by outcome and code."""
+    """Count how the attempts of these processes ended, by outcome and code."""
     ends = [attempt.end() for one in trainers for attempt in volume.job_folder(one.job).attempts()
             if attempt.number == one.attempt]  # fmt: skip
     return Counter(f"{end.outcome} {end.error.code if end.error else ''}".strip() for end in ends if end)
 
 
 def leftovers(stand: Stand, jobs: list[str]) -> list[str]:
-    """What stays in the bucket after all was deleted."""
+    """Delete everything, and return what stays in the bucket."""
     for job in jobs:
         stand.ask("DELETE", f"/jobs/{job}")
     for path in ("/datasets/grades", "/datasets/digits", "/programs/script"):

@@ -36,12 +36,12 @@ INTERVALS = {
     "FITSTOP_STOP_GRACE_SECONDS": "10",
     "FITSTOP_ALLOW_CODE": "unboxed",
 }
-# Of who asks an API that is killed, or whose bucket is away, again and again.
+# The time for which a request to an API that is killed, or whose bucket is unavailable, is repeated.
 PATIENCE_SECONDS = 600.0
 
 
 class Machine:
-    """A worker with a disk of its own; with `has_namespaces` also with processes and a network of its own."""
+    """A worker with its own disk; with `has_namespaces` also with its own processes and network."""
 
     def __init__(self, number: int, folder: Path, server: Server, *, has_namespaces: bool) -> None:
         self.name = f"m{number}"
@@ -84,16 +84,16 @@ class Machine:
 
     @property
     def processes(self) -> list[int]:
-        """All of them, those that made its namespaces, too."""
+        """All its processes, including those that created its namespaces."""
         return [self._process.pid, *descendants(self._process.pid)]
 
     @property
     def worker(self) -> int | None:
-        """The worker's own process; None before there is one."""
+        """The process of the worker; None before it exists."""
         return next((pid for pid in self.processes if _is_worker(pid)), None)
 
     def cut(self, seconds: float) -> None:
-        """Nothing comes through, and nobody is told."""
+        """Cut the network for `seconds`: nothing passes, and no side is notified. Only with namespaces."""
         if self._space:
             _ip(f"link set {self._link} down")
             time.sleep(seconds)
@@ -114,7 +114,7 @@ class Machine:
 
 
 class Stand:
-    """The service on a bucket: an API that is asked again and again, and machines that come and go."""
+    """The service on a bucket: an API, to which requests are repeated, and machines that come and go."""
 
     def __init__(self, folder: Path, server: Server, record: Record, machines: int) -> None:
         self._folder, self._server, self.record = folder, server, record
@@ -128,7 +128,7 @@ class Stand:
         self.api.start()
         self.sender = SenderProcess(root, folder / "sender.log", **environment)
         self.sender.start()
-        # Where the API's own folder is, its settings say.
+        # The path of the API's own folder depends on its settings.
         self.volume = Volume(next((folder / "api" / "buckets").glob("*/api")))
         self._changing = threading.Lock()
         self.machines = [self._machine() for _ in range(machines)]
@@ -150,7 +150,7 @@ class Stand:
         self.api.kill()
 
     def ask(self, method: str, path: str, body: Any = None, also: tuple[int, ...] = (), **headers: str) -> Any:
-        """The JSON of a good answer, asked for until there is one; each answer's time is recorded."""
+        """Repeat a request until its answer is good, and return the JSON. The time of each answer is recorded."""
         asked = time.monotonic()
         while time.monotonic() - asked < PATIENCE_SECONDS:
             began = time.monotonic()
@@ -169,7 +169,7 @@ class Stand:
         raise AssertionError(f"{method} {path} was not answered well in {PATIENCE_SECONDS:g} s")
 
     def cancel(self, job: str) -> None:
-        """Cancel a job that has not ended; one that was cancelled refuses it."""
+        """Cancel a job that has not ended. The service refuses a second cancel."""
         if self.ask("GET", f"/jobs/{job}")["status"] in {"queued", "running"}:
             self.ask("POST", f"/jobs/{job}/cancel", also=(409,))
 
@@ -188,7 +188,7 @@ class Stand:
             return False
 
     def start_api_again(self, over: threading.Event) -> None:
-        """Start the API and the sender again a while after they have ended, also where the bucket was away."""
+        """Restart the API and the sender a while after they have ended, even while the bucket is unavailable."""
         while not over.wait(random.uniform(0.2, 3)):
             if self.api.process is None or self.api.process.poll() is not None:
                 self.api.begin()
@@ -201,7 +201,7 @@ class _Root(NamedTuple):
 
 
 def send(processes: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to those that are there."""
+    """Send a signal to those processes that exist."""
     for pid in processes:
         with suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -19,31 +19,31 @@ _SPACE = {
 
 
 class Sweeps:
-    """`fates` is what is done with each sweep, by its id."""
+    """`fates`: what is done with each sweep, by its id."""
 
     def __init__(self, stand: Stand) -> None:
         self._stand = stand
         self.fates: dict[str, str] = {}
-        # Those with which all has been done that was to be done.
+        # The sweeps whose fate is complete.
         self._done: set[str] = set()
 
     def post(self, job: dict[str, Any]) -> None:
-        """Post one sweep for each fate over a job of few epochs."""
+        """Post one sweep over a job of few epochs for each fate."""
         job = {**job, "hyperparameters": {**job["hyperparameters"], "epochs": 3, "batch_size": 64}}
         for fate in FATES:
-            # One that is to be cancelled is not over by then.
+            # A sweep to cancel must not have ended by then.
             trials = TRIALS if fate in {"left alone", "extended"} else 1000
             spec = {"job": job, "space": _SPACE, "trials": trials, "parallel": 2, "seed": 5, "rule": {"name": "none"}}
             posted = self._stand.ask("POST", "/sweeps", spec, **{"Idempotency-Key": secrets.token_hex(8)})
             self.fates[posted["id"]] = fate
 
     def act(self, over: threading.Event) -> None:
-        """Do to each sweep what is to be done with it, whatever fails meanwhile."""
+        """Carry out the fate of each sweep, whatever fails meanwhile."""
         while not over.wait(0.5) and not self.are_done():
             self.act_once()
 
     def act_once(self) -> None:
-        """One look at each sweep."""
+        """Check each sweep once, and do the next step of its fate."""
         for sweep, fate in self.fates.items():
             if sweep in self._done:
                 continue
@@ -56,16 +56,16 @@ class Sweeps:
                     self._stand.ask("POST", f"/sweeps/{sweep}/cancel")
             elif has_ended:
                 if fate == "deleted":
-                    # Not there where the first answer was lost.
+                    # It does not exist if the first answer was lost.
                     self._stand.ask("DELETE", f"/sweeps/{sweep}", also=(404,))
                 self._done.add(sweep)
 
     def are_done(self) -> bool:
-        """Whether each has ended and nothing is left to be done with it."""
+        """Whether each sweep has ended and its fate is complete."""
         return self._done == self.fates.keys()
 
     def judge(self, volume: Volume) -> list[str]:
-        """What was lost, doubled, ended otherwise, or does not follow from the results before it."""
+        """Find what was lost, doubled, ended differently, or does not follow from the results before it."""
         return [f"{sweep}: {fault}" for sweep, fate in self.fates.items() for fault in _judge_one(volume, sweep, fate)]
 
     def jobs(self, volume: Volume) -> list[str]:
@@ -73,7 +73,7 @@ class Sweeps:
         return [job for sweep in self.fates for job in jobs_of(volume, sweep)]
 
     def delete(self) -> None:
-        """Delete those that are left."""
+        """Delete the sweeps that are left."""
         for sweep in self.fates:
             self._stand.ask("DELETE", f"/sweeps/{sweep}", also=(404,))
 

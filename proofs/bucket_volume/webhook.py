@@ -1,4 +1,4 @@
-"""What a webhook was told of the jobs and sweeps, whatever was killed meanwhile."""
+"""The messages of a webhook about jobs and sweeps, while processes are killed."""
 
 from collections import Counter
 
@@ -9,20 +9,20 @@ EVENTS = ("job.succeeded", "job.failed", "job.cancelled", "sweep.finished")
 
 
 def add(stand: Stand, receiver: Receiver) -> None:
-    """Have the ends of all jobs and sweeps sent to the receiver."""
+    """Create a webhook that sends the ends of all jobs and sweeps to the receiver."""
     receiver.secret = stand.ask("POST", "/webhooks", {"address": receiver.url, "events": list(EVENTS)})["secret"]
 
 
 def missing(receiver: Receiver, wanted: dict[str, str]) -> list[str]:
-    """The ids of those of which the receiver was not told yet. `wanted` is the event of each."""
+    """The ids for which the receiver has no message yet. `wanted`: the event of each id."""
     told = {one["data"]["id"] for one in list(receiver.accepted)}
     return sorted(wanted.keys() - told)
 
 
 def judge(receiver: Receiver, wanted: dict[str, str], extended: set[str]) -> list[str]:
-    """What was not told, told as another end, or told too often. A message may come twice, under the same id.
+    """Find messages that are missing, report another end, or came too often. One may come twice, under the same id.
 
-    `extended` are sweeps that have ended twice.
+    `extended`: sweeps that have ended twice.
     """
     messages = {one["webhook-id"]: (one["data"]["id"], one["type"]) for one in receiver.accepted}
     told = Counter(messages.values())

@@ -1,4 +1,4 @@
-"""`python -m proofs.chaos`: see the package's own words. Exit status 0 only if every promise was kept."""
+"""`python -m proofs.chaos`: see the package's docstring. Exit status 0 only if every promise was kept."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from proofs.chaos.run import Options, run_chaos
 
 def main() -> int:
     asked = _parser().parse_args()
-    # Whoever ends a run ends its service too: only an exception passes through every `finally`.
+    # SIGTERM must end the service too, and only an exception passes through every `finally`.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     _tell(f"seed {asked.seed}, in {folder}")

@@ -1,7 +1,7 @@
-"""The queue's own scenario: Redis flushed with jobs queued and running, away for a while, replaced by an empty one.
+"""The scenario for the queue: Redis is flushed with jobs queued and running, unavailable for a while, then empty.
 
-All jobs end without anybody's help, those that run are not disturbed, and the queue goes on soon after Redis is back.
-The product's own settings, no quicker ones.
+All jobs must end without help, running jobs must not be disturbed, and the queue must continue soon after Redis is
+back. Uses the product's own settings, not quicker ones.
 """
 
 import random
@@ -22,14 +22,14 @@ from shared.job_folder import JobFolder
 from shared.times import parse_time
 from tests.support.waiting import wait_for
 
-# The longest that the first queued job may wait once Redis is back.
+# Maximum wait for the first queued job once Redis is back.
 MOST_SECONDS = 30.0
 _PROBE_EPOCHS = 40
 
 
 @dataclass(frozen=True)
 class Outage:
-    """How long Redis is away, and how many jobs wait meanwhile."""
+    """How long Redis is unavailable, and how many jobs wait meanwhile."""
 
     seed: int
     away_seconds: float = 60.0
@@ -37,7 +37,7 @@ class Outage:
 
 
 def run_bells(folder: Path, outage: Outage, tell: Callable[[str], None]) -> Verdict:
-    """The verdict over one outage. One running job ends in it, so that a worker is free, the other outlasts it."""
+    """Judge one outage. One running job ends during it, so that a worker is free; the other outlasts it."""
     with running_stand(folder, random.Random(outage.seed), settings={}) as stand:
         customer = Customer(stand, random.Random(outage.seed), work.SHORT, 0, lambda: 0)
         customer.upload()
@@ -58,7 +58,7 @@ def run_bells(folder: Path, outage: Outage, tell: Callable[[str], None]) -> Verd
 
 
 def _take_redis_away(stand: Stand, seconds: float, tell: Callable[[str], None]) -> float:
-    """Flush, kill, stay away, come back empty; the answer is the moment, by the wall clock, of the return."""
+    """Flush Redis, kill it, and wait until it is back and empty. Return the wall-clock time of its return."""
     with stand.redis_client() as client:
         client.flushall()
     tell("Redis is flushed")
@@ -103,7 +103,7 @@ def _wait_until_all_have_ended(stand: Stand, outage: Outage) -> None:
 
 
 def _probed(stand: Stand, customer: Customer) -> float:
-    """How long an epoch takes here, in seconds, while two jobs train; less when one of them has ended."""
+    """Measure the seconds of an epoch while two jobs train. An epoch is shorter when one of them has ended."""
     jobs = [_post(stand, customer, _endless(_PROBE_EPOCHS, seed)) for seed in (7, 8)]
     for job in jobs:
         wait_for(job.result, 120, every=0.1, saying="the probe ends")
@@ -117,7 +117,7 @@ def _seconds_of_an_epoch(job: JobFolder) -> float:
 
 
 def _endless(epochs: int, seed: int) -> dict[str, Any]:
-    """A spec that early stopping does not end."""
+    """A spec without early stopping."""
     spec = work.SHORT.named(0, f"job_queue-{seed}")
     spec["hyperparameters"] = {**spec["hyperparameters"], "epochs": epochs, "seed": seed}
     spec["callbacks"] = {**spec["callbacks"], "early_stopping": None}

@@ -1,4 +1,4 @@
-"""Posts jobs, cancels some, uploads data and looks at both through two APIs, as a client would: it tries again."""
+"""Posts, cancels and reads jobs and uploads data through two APIs. Like a client, it tries again."""
 
 import hashlib
 import random
@@ -16,13 +16,13 @@ from tests.support.keys import AUTHORIZATION
 
 _CANCELLED_SHARE = 0.15
 _TERMINAL = {"succeeded", "failed", "cancelled"}
-# A full disk and an absent volume are answered so; everything else above 499 is a fault of the API's own.
+# The answers for a full disk and an unavailable volume. Every other status above 499 is a fault of the API.
 _EXCUSED = {503, 507}
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """A job that will not be wanted any more from a moment on, or from when it runs after that."""
+    """A cancel that is due at `at`, or with `when_running` as soon after that as the job is no longer queued."""
 
     job: str
     at: float
@@ -30,7 +30,7 @@ class Cancel:
 
 
 class Customer:
-    """A thread. `may_post` says how many jobs may have been posted by now."""
+    """The thread of a client. `may_post` returns how many jobs may have been posted by now."""
 
     def __init__(
         self, stand: Stand, chance: random.Random, load: work.Load, jobs: int, may_post: Callable[[], float]
@@ -58,7 +58,7 @@ class Customer:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections; for one that was never begun."""
+        """Close the connections, for a customer that was never started."""
         for client in self._clients:
             client.close()
 
@@ -66,11 +66,11 @@ class Customer:
         return len(self._posted) >= self._jobs and not self._cancels
 
     def upload(self) -> None:
-        """Put the data that all jobs train on."""
+        """Upload the data that all jobs train on."""
         assert self._put(work.DATASET, self._load.dataset_csv()), "the data is taken"
 
     def post(self, spec: dict[str, Any]) -> str | None:
-        """The id of a job that was acknowledged; None where it was not."""
+        """Post a job and return its id; None if it was not acknowledged."""
         answer = self._ask("POST", "/jobs", json=spec)
         if answer is None:
             return None
@@ -89,7 +89,7 @@ class Customer:
                 self._look_at(self._chance.choice(self._posted))
 
     def _upload_another(self) -> None:
-        """A dataset of its own name and bytes; one that was acknowledged must be there for ever."""
+        """Upload a dataset with a new name and new bytes. If it is acknowledged, it must exist from then on."""
         self._uploads += 1
         content = work.other_csv(self._uploads)
         name = f"other-{self._uploads}"
@@ -121,7 +121,7 @@ class Customer:
             self._cancels.remove(cancel)
 
     def _is_over(self, job_id: str) -> bool:
-        """A job that has ended refuses a cancel that comes too late."""
+        """Whether a job has ended. It then refuses a cancel, which came too late."""
         shown = self._ask("GET", f"/jobs/{job_id}")
         return shown is not None and shown["status"] in _TERMINAL
 
@@ -148,7 +148,7 @@ class Customer:
         self._shown[job_id] = attempt
 
     def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any] | None:
-        """A good answer's document; None for every other, and for none."""
+        """Send a request and return the document of a good answer; None for any other answer, or without an answer."""
         try:
             answer = self._chance.choice(self._clients).request(method, path, **body)
         except httpx2.HTTPError as error:

@@ -1,6 +1,6 @@
-"""Small disks of their own: they can be filled and given free again, and the volume's can be taken away.
+"""Small separate disks: they can be filled and freed again, and the volume's can be made unavailable.
 
-Only root may mount a tmpfs on Linux. Elsewhere a disk is a plain folder, and `can_fill` is False.
+Only root may mount a tmpfs on Linux. Otherwise a disk is a plain folder, and `can_fill` is False.
 """
 
 import errno
@@ -24,7 +24,7 @@ class Disk:
         self._ballast = folder / ".ballast"
 
     def fill(self, leave_bytes: int = 0) -> None:
-        """Leave only so many bytes."""
+        """Fill the disk until only `leave_bytes` are free."""
         size = 1024**2
         with self._ballast.open("ab", buffering=0) as file:
             while size >= 1024 and self._free_bytes() > leave_bytes:
@@ -48,7 +48,7 @@ class Disk:
 
 
 class VolumeDisk(Disk):
-    """The disk of the volume. The service reaches it at `mounted`, where it can be away; the judge in `folder`."""
+    """The disk of the volume. The service uses it at `mounted`, where it can be unavailable; the judge in `folder`."""
 
     def __init__(self, folder: Path, mounted: Path) -> None:
         super().__init__(folder, _VOLUME_BYTES)
@@ -58,7 +58,7 @@ class VolumeDisk(Disk):
             self.bring_back()
 
     def take_away(self) -> None:
-        """Leave the bare mount point. Files that are open stay so, as with a network filesystem that is remounted."""
+        """Unmount the volume. Open files stay open, as with a network filesystem that is remounted."""
         subprocess.run(["umount", "--lazy", self.mounted], check=True)
 
     def bring_back(self) -> None:
@@ -70,7 +70,7 @@ class VolumeDisk(Disk):
         super().close()
 
     def written_beside(self) -> list[str]:
-        """What somebody wrote on the bare mount point while the volume was away; asked after `close`."""
+        """What was written to the bare mount point while the volume was unavailable. Call it after `close`."""
         return sorted(str(path.relative_to(self.mounted)) for path in self.mounted.rglob("*")) if self.can_fill else []
 
 

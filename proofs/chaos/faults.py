@@ -1,4 +1,4 @@
-"""What can be done to the service. Each fault says whom it hit, or None where there was nobody to hit."""
+"""The faults of the service. Each returns what it hit, or None if there was nothing to hit."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from proofs.chaos.watcher import Watcher
 from shared.queue import QUEUE
 from tests.support.worker_process import QUICK, descendants
 
-# A frozen process wakes when others have taken over long since: 45 s where that takes 30 s.
+# Others have taken over before a frozen process continues: after 45 s if that takes 30 s.
 FROZEN_SECONDS = 1.5 * float(QUICK["FITSTOP_TAKE_OVER_SECONDS"])
 # Enough for a claim, too little for a checkpoint and a resume point.
 _NEARLY_FULL_BYTES = 200 * 1024
@@ -48,7 +48,7 @@ Later = Callable[[float, Callable[[], None]], None]
 
 
 class Faults:
-    """`later` is asked to undo what does not end by itself."""
+    """`later` is called to undo faults that do not end by themselves."""
 
     def __init__(self, stand: Stand, watcher: Watcher, chance: random.Random, later: Later) -> None:
         self._stand = stand
@@ -61,7 +61,7 @@ class Faults:
         self._notifications: list[bytes] = []
 
     def by_kind(self) -> dict[str, tuple[int, Callable[[], str | None]]]:
-        """Every fault that this machine can do, with its weight."""
+        """Every fault that this machine can cause, with its weight."""
         every: dict[str, tuple[int, Callable[[], str | None]]] = {
             "child killed": (24, lambda: self._signal_child(signal.SIGKILL)),
             "child terminated": (4, lambda: self._signal_child(signal.SIGTERM)),
@@ -103,7 +103,7 @@ class Faults:
         return missing + ([] if self._stand.preloads else ["clock stepped, volume broken (needs cc)"])
 
     def remember_notifications(self) -> None:
-        """Keep copies of what lies in the list, to deliver them once more."""
+        """Keep copies of the notifications in the list, to deliver them again."""
         try:
             with self._stand.redis_client() as client:
                 self._notifications = [*self._notifications, *client.lrange(QUEUE, 0, 4)][-20:]
@@ -208,7 +208,7 @@ class Faults:
         return (worker, servers[0]) if servers else None
 
     def _sabotage(self, worker: Service) -> None:
-        """Write down that this worker may end with 1, since it may be unable to heal itself."""
+        """Record that this worker may end with 1, because it may be unable to recover."""
         self._stand.record.write("sabotaged", service=worker.name)
 
     def _child(self) -> int | None:
@@ -216,7 +216,7 @@ class Faults:
         return self._chance.choice(found) if found else None
 
     def _worker(self) -> Service | None:
-        """A worker that is ready; mostly one beside which another is ready too, so that work goes on."""
+        """Choose a worker that is ready, mostly one beside another ready worker, so that work continues."""
         ready = [worker for worker in self._stand.workers if self._stand.is_ready(worker)]
         if not ready or (len(ready) == 1 and self._chance.random() < 0.7):
             return None
@@ -299,7 +299,7 @@ class Faults:
         self._volume_is_bad = False
 
     def _break_volume(self, state: VolumeState) -> str | None:
-        """For one machine, or for all of them."""
+        """Make the volume fail for one machine, or for all of them."""
         if self._volume_is_bad:
             return None
         self._volume_is_bad = True
@@ -363,7 +363,7 @@ def socket_folder(pid: int) -> Path | None:
 
 
 def _kill_all(service: Service) -> None:
-    """The service and everything below it, as a machine that is gone."""
+    """Kill the service and everything below it, as if its machine were lost."""
     below = descendants(service.pid) if service.pid is not None else []
     service.send(signal.SIGKILL)
     for pid in below:

@@ -14,18 +14,18 @@ from shared.job_folder import AttemptFolder, JobFolder
 from shared.volume import Volume
 from tests.support.killing import Outcome
 
-# What the monkey does to an attempt ends it in one of these ways; any other is the product's own doing.
+# The error codes with which the monkey may end an attempt. Any other is a fault of the product.
 _EXPLAINED = {"killed", "worker_lost", "no_child"}
 _EXPLAINED |= {"volume_full", "volume_error", "data_missing", "worker_disk_full", "worker_disk_error"}
-# After a local fault a worker that cannot heal itself ends with 1, and one that was just starting with 2.
+# After a local fault a worker that cannot recover ends with 1, and one that was just starting with 2.
 _SICK_STATUSES, _SICK_SECONDS = {1, 2}, 120.0
-# How far a job may go beyond its budget: it measures its own leaving, on a machine as busy as this one.
+# How far a job may exceed its budget: it measures its own exit, on a machine as busy as this one.
 _BUDGET_SLACK_SECONDS = 3.0
 
 
 @dataclass
 class Verdict:
-    """`broken` holds, for each promise, every case in which it was broken; `numbers` what was measured besides."""
+    """`broken` holds, for each promise, every case in which it was broken; `numbers` the other measurements."""
 
     seed: int
     broken: dict[str, list[str]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Verdict:
 
 
 def judge(seed: int, volume: Volume, record: Record, twins: dict[int, Outcome]) -> Verdict:
-    """The verdict over a run that has come to its end."""
+    """Judge a run that has ended."""
     verdict = Verdict(seed)
     jobs = [job for job_id in volume.job_ids() if (job := volume.job(job_id)) is not None]
     lines = record.read()
@@ -160,7 +160,7 @@ def _judge_uploads(verdict: Verdict, volume: Volume, lines: list[dict[str, Any]]
 
 
 def _is_sick(line: dict[str, Any], lines: list[dict[str, Any]]) -> bool:
-    """Whether a worker ended as it may after what was done to it."""
+    """Whether a local fault explains why a worker ended."""
     return line["status"] in _SICK_STATUSES and any(
         other["what"] == "sabotaged"
         and other["service"] == line["service"]
@@ -224,7 +224,7 @@ def _count(verdict: Verdict, jobs: list[JobFolder], lines: list[dict[str, Any]])
 
 
 def _count_take_over(verdict: Verdict, attempts: list[list[AttemptFolder]], code: str, name: str) -> None:
-    """By the times of the files: they are the kernel's, whatever clock a worker believes in."""
+    """Measure the take-over by the times of files, which are the kernel's and not those of a worker's clock."""
     waits = []
     for found in attempts:
         for before, after in itertools.pairwise(found):

@@ -8,7 +8,7 @@ from tests.support.redis import free_port
 
 
 class Link:
-    """Passes bytes on both ways. While it is cut nothing passes and nobody is told, as on a dead network."""
+    """Passes bytes both ways. While it is cut, nothing passes and no side is notified, as in a broken network."""
 
     def __init__(self, target_port: int) -> None:
         self.port = free_port()
@@ -64,7 +64,7 @@ class Link:
         ends = {writer, far_writer}
         self._open |= ends
         try:
-            # Cancelled at the link's end; asyncio.streams would print a trace for each task that ends so.
+            # The end of the link cancels the tasks, and asyncio.streams would print a traceback for each.
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(self._pass_on(reader, far_writer), self._pass_on(far_reader, writer))
         finally:

@@ -1,4 +1,4 @@
-"""Draws faults from the seed and does them, spread so that work goes on between them."""
+"""Draws faults from the seed and carries them out, spread so that work continues between them."""
 
 import heapq
 import itertools
@@ -12,7 +12,7 @@ from proofs.chaos.watcher import Watcher
 
 
 class Monkey:
-    """`done` is how many faults have hit somebody."""
+    """`done` counts the faults that have hit something."""
 
     def __init__(self, stand: Stand, watcher: Watcher, chance: random.Random, mean_seconds: float) -> None:
         self._record = stand.record
@@ -28,7 +28,7 @@ class Monkey:
         return self._faults.left_out()
 
     def play(self, faults: int) -> None:
-        """Do so many faults, then make everything good again."""
+        """Cause this number of faults, then undo those that do not end by themselves."""
         kinds = self._faults.by_kind()
         weights = [weight for weight, _ in kinds.values()]
         while self.done < faults:
@@ -41,7 +41,7 @@ class Monkey:
         self.make_good()
 
     def make_good(self) -> None:
-        """Undo what does not end by itself."""
+        """Undo the faults that do not end by themselves."""
         while self._later:
             heapq.heappop(self._later)[2]()
 

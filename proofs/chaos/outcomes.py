@@ -1,4 +1,4 @@
-"""What a job came to, for the comparison with its untouched twin, and whether its files are whole."""
+"""The outcome of a job, to compare it with its untouched twin, and whether its files are complete."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from tests.support.killing import Outcome, _weights_digest, final_state
 
 
 def outcome_of(job: JobFolder) -> Outcome:
-    """All of a succeeded job that must be equal, as a reader sees it: from its newest attempt."""
+    """Everything of a succeeded job that must be equal, as a reader sees it: from its newest attempt."""
     result = job.result()
     assert result is not None
     attempt = job.attempts()[-1]
@@ -29,7 +29,7 @@ def outcome_of(job: JobFolder) -> Outcome:
 
 
 def _last_state(job: JobFolder, was_stopped: bool) -> str:
-    """The state behind the last epoch. A run that ends by its number of epochs need not have saved it."""
+    """The state after the last epoch; empty if the number of epochs ended the run, which need not have saved it."""
     if not was_stopped:
         return ""
     holders = [attempt for attempt in job.attempts() if any(attempt.resume.glob("point-*"))]
@@ -46,7 +46,7 @@ def _part(outcome: Outcome, part: str) -> object:
 
 
 def torn_files(volume: Volume) -> Iterator[str]:
-    """Every file that a reader may see and that is not whole, each with what is wrong."""
+    """Yield every visible file that is torn, with what is wrong."""
     for path in sorted(volume.root.rglob("*.json")):
         if not path.name.startswith("."):
             yield from _torn_json(path)
@@ -85,7 +85,7 @@ def _is_whole_model(path: Path) -> bool:
 
 
 def _torn_events(attempt: AttemptFolder) -> Iterator[str]:
-    """A killed attempt's last line may be torn, and readers know; every other line is whole."""
+    """Yield torn lines. Only the last line of a killed attempt may be torn, and readers know that."""
     if not attempt.events_file.exists():
         return
     for number, line in enumerate(attempt.events_file.read_bytes().split(b"\n")[:-1], 1):

@@ -1,9 +1,9 @@
 """A library that is loaded before all others: steps one process's wall clock, and makes its calls to the volume fail.
 
 libfaketime cannot step the clock: with DONT_FAKE_MONOTONIC=1 it still shifts the absolute monotonic times of
-clock_nanosleep, so that Python's `time.sleep` fails with EINVAL or returns at once. A filesystem that answers EIO, that
-is read-only with files open, or that hangs, cannot be mounted without a kernel module. So a few lines of C do both
-where there is `cc`.
+clock_nanosleep, so that Python's `time.sleep` fails with EINVAL or returns at once. A filesystem that answers EIO,
+becomes read-only with open files, or hangs cannot be mounted without a kernel module. So a few lines of C do both if
+there is `cc`.
 """
 
 import shutil
@@ -138,7 +138,7 @@ time_t time(time_t *out) {
 
 
 class VolumeState(IntEnum):
-    """How the volume behaves for one process. HANGS: each call waits until the state is another one."""
+    """How the volume behaves for one process. HANGS: each call waits until the state changes."""
 
     WELL = 0
     WRITES_FAIL = 1
@@ -147,7 +147,7 @@ class VolumeState(IntEnum):
 
 
 def build_library(folder: Path) -> Path | None:
-    """The library to preload; None where there is no C compiler."""
+    """Compile the library to preload; None without a C compiler, or if it fails."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None
@@ -158,7 +158,7 @@ def build_library(folder: Path) -> Path | None:
 
 
 class Preload:
-    """The wall clock and the volume as one service and its children see them: right until they are changed."""
+    """The wall clock and the volume as one service and its children see them: correct until they are changed."""
 
     def __init__(self, library: Path, file: Path, volume: Path) -> None:
         self._file = file
@@ -166,11 +166,11 @@ class Preload:
         self.environment = {"LD_PRELOAD": str(library), "LD_CHAOS_STATE": str(file), "LD_CHAOS_VOLUME": str(volume)}
 
     def step_clock(self, seconds: int) -> None:
-        """Be `seconds` ahead of the truth from now on; running processes see it at once."""
+        """Set the wall clock `seconds` ahead of the true time. Running processes see it at once."""
         self._put(0, seconds)
 
     def set_volume(self, state: VolumeState) -> None:
-        """Let calls to the volume fail or hang from now on."""
+        """Make calls to the volume fail or hang, or work again."""
         self._put(8, state)
 
     def _put(self, offset: int, value: int) -> None:

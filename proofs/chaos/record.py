@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Record:
-    """Writes from several threads; nothing is ever changed or taken away."""
+    """Writes lines from several threads. A line is never changed or removed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -21,7 +21,7 @@ class Record:
             file.write(line)
 
     def read(self, *what: str) -> list[dict[str, Any]]:
-        """The lines of some kinds, oldest first; of all kinds where none is named."""
+        """The lines of these kinds, oldest first; all lines if no kind is named."""
         with self._lock:
             lines = [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
         return [line for line in lines if not what or line["what"] in what]

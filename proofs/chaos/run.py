@@ -1,4 +1,4 @@
-"""One run: the twins without a fault, then jobs and faults together, then quiet until every job has its result."""
+"""One run: the twins without a fault, then jobs and faults together, then a wait until every job has its result."""
 
 import random
 import time
@@ -17,13 +17,13 @@ from tests.support.killing import Outcome
 from tests.support.waiting import wait_for
 from tests.support.worker_process import descendants, is_running
 
-# So many jobs wait or run at most while faults are still to come.
+# The number of jobs that may be posted before their share of the faults.
 _POST_AHEAD = 5
 
 
 @dataclass(frozen=True)
 class Options:
-    """How much chaos. `quiet_seconds`: after the last fault every job must have its result within that."""
+    """How much chaos. `quiet_seconds`: maximum time after the last fault until every job has its result."""
 
     seed: int
     jobs: int = 100
@@ -35,7 +35,7 @@ class Options:
 
 
 def run_chaos(folder: Path, options: Options, tell: Callable[[str], None]) -> Verdict:
-    """The verdict over one run in `folder`, which holds the logs afterwards."""
+    """Run the chaos in `folder`, which contains the logs afterwards, and judge it."""
     chance = random.Random(options.seed)
     with running_stand(folder, random.Random(chance.random()), options.workers) as stand:
         tell("the twins train untouched")
@@ -70,7 +70,7 @@ def run_chaos(folder: Path, options: Options, tell: Callable[[str], None]) -> Ve
 
 
 def _twins(stand: Stand, load: work.Load) -> dict[int, Outcome]:
-    """One untouched run of each spec but the one that its budget ends, through the same service."""
+    """Run each spec once without a fault through the same service, except the spec that its budget ends."""
     customer = Customer(stand, random.Random(0), load, 0, lambda: 0)
     customer.upload()
     kinds = [kind for kind in range(len(load.specs)) if kind != work.BUDGET_KIND]
@@ -84,13 +84,13 @@ def _twins(stand: Stand, load: work.Load) -> dict[int, Outcome]:
 
 
 def _open_jobs(stand: Stand) -> int:
-    """Jobs without a result; the marker of a job that a full disk did not let come to be means nothing."""
+    """Count jobs without a result. A marker without a spec, because a full disk prevented the job, does not count."""
     marked = [stand.volume.job_folder(marker.job_id) for marker in stand.volume.open_jobs()]
     return sum(1 for job in marked if job.spec_file.exists())
 
 
 def _wait_for_results(stand: Stand, customer: Customer, seconds: float) -> None:
-    """Not an error where it takes too long: the judge tells which jobs were lost."""
+    """Wait until every job has its result. A timeout is no error, because the judge finds the lost jobs."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and not (customer.has_posted_all() and _open_jobs(stand) == 0):
         time.sleep(0.2)
@@ -98,7 +98,7 @@ def _wait_for_results(stand: Stand, customer: Customer, seconds: float) -> None:
 
 
 def _look_for_remains(stand: Stand) -> None:
-    """When nothing is left to do there are no training processes and no zombies."""
+    """Record the training processes and zombies that remain although all work is done."""
     for _ in range(20):
         left = _remains(stand)
         if not left:

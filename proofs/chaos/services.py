@@ -1,4 +1,4 @@
-"""Processes of the service, and the supervisor that starts again whatever has ended."""
+"""Processes of the service, and the supervisor that restarts those that have ended."""
 
 import os
 import random
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from proofs.chaos.record import Record
 
-# How long a machine or a process manager takes until what died is there again.
+# How long a machine or a process manager takes to restart what has died.
 _AWAY_SECONDS = (0.2, 4.0)
 
 
 class Service:
-    """One process that the supervisor keeps alive. `asked` says that somebody ended it on purpose."""
+    """One process that the supervisor keeps running. `asked`: whether it was ended on purpose."""
 
     def __init__(self, name: str, arguments: list[str], environment: dict[str, str], log: Path) -> None:
         self.name = name
@@ -46,7 +46,7 @@ class Service:
             )
 
     def send(self, number: signal.Signals, *, away_seconds: float | None = None) -> None:
-        """Send a signal; one that ends the process says how long it stays away, else the supervisor draws that."""
+        """Send a signal. `away_seconds`: time until the restart of a process that it ends; default: drawn at random."""
         if self.is_alive and self._process is not None:
             if number in {signal.SIGKILL, signal.SIGTERM}:
                 self.asked = True
@@ -54,14 +54,14 @@ class Service:
             os.kill(self._process.pid, number)
 
     def stop(self) -> None:
-        """End it whatever state it is in."""
+        """End it in any state."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
 
 class Supervisor:
-    """Starts a service again a random while after it has ended. One thread for all of them."""
+    """Restarts a service a random time after it has ended, in one thread for all of them."""
 
     def __init__(self, services: list[Service], record: Record, chance: random.Random) -> None:
         self._services = services
@@ -75,7 +75,7 @@ class Supervisor:
         self._thread.start()
 
     def end(self) -> None:
-        """Start nothing any more."""
+        """Stop restarting services."""
         self._over.set()
         self._thread.join()
 

@@ -56,7 +56,7 @@ class Stand:
         return redis.Redis(port=self.redis_port, socket_timeout=2, socket_connect_timeout=1)
 
     def is_ready(self, worker: Service) -> bool:
-        """Whether a worker has warmed up and lives."""
+        """Whether a worker is warmed up and alive."""
         return worker.is_alive and any(card.pid == worker.pid for card in self.volume.worker_cards())
 
     def are_serving(self) -> bool:
@@ -75,7 +75,7 @@ class Stand:
 def running_stand(
     folder: Path, chance: random.Random, workers: int = 2, settings: dict[str, str] | None = None
 ) -> Iterator[Stand]:
-    """The service for the length of a `with`; `settings` None: quick ones, in the product's own proportions."""
+    """Run the service inside the block. Default `settings`: quick ones, in the proportions of the product's own."""
     folder.mkdir(parents=True, exist_ok=True)
     stand = _planned(folder, workers, QUICK if settings is None else settings)
     services = stand.services
@@ -94,7 +94,7 @@ def running_stand(
             service.stop()
         for link in stand.links.values():
             link.end()
-        if stand.disk.can_fill:  # what a look at the remains needs is kept where it outlives the mount
+        if stand.disk.can_fill:  # keep a copy for later inspection, because the mount ends
             shutil.copytree(stand.disk.folder, folder / "remains", symlinks=True, dirs_exist_ok=True)
         for disk in stand.local_disks.values():
             disk.close()

@@ -1,20 +1,20 @@
 """Moments with two live trainers of one job, from the watcher's lines.
 
-A trainer that was frozen and superseded meanwhile lives for a batch after its thaw, until it looks; that is told apart
-from two that train on side by side.
+A trainer that was frozen and meanwhile superseded continues for a batch after its thaw, until it checks. This is
+distinguished from two trainers that train side by side.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-# One batch and the look after it, on a machine that is as busy as this one.
+# One batch and the check after it, on a machine that is as busy as this one.
 GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Life:
-    """A stretch of time in which one process of an attempt could train; `thawed` where it began with a thaw."""
+    """A period in which one process of an attempt could train; `thawed`: whether it began with a thaw."""
 
     attempt: int
     pid: int
@@ -25,7 +25,7 @@ class Life:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two live trainers of one job at once, for so many seconds from `at` on."""
+    """Two live trainers of one job at once, for `seconds` from `at` on."""
 
     job: str
     older: int
@@ -40,7 +40,7 @@ class Overlap:
 
 
 def lives(lines: list[dict[str, Any]], until: float) -> dict[str, list[Life]]:
-    """The stretches of each job, from lines of the kind "trainer"."""
+    """The periods of each job, from lines of the kind "trainer"."""
     found: dict[str, list[Life]] = defaultdict(list)
     running: dict[int, tuple[float, dict[str, Any], bool]] = {}
     was_stopped: set[int] = set()

@@ -1,7 +1,7 @@
-"""Looks at the processes and the volume all the time and writes down every change that it sees.
+"""Watches the processes and the volume all the time, and records every change.
 
-A training process is known by what it is: its standard output is its attempt's `output.log`. So nothing that the
-product says of itself is believed here.
+A training process is recognized by its standard output, which is its attempt's `output.log`. So the watcher does not
+rely on anything that the product reports about itself.
 """
 
 import json
@@ -16,7 +16,7 @@ from proofs.chaos.record import Record
 from shared.job_folder import JobFolder
 from shared.volume import Volume
 
-# The end of the path only: on a volume that was taken away the beginning is not what it was.
+# Only the end of the path, because the beginning is different on a volume that was unmounted.
 _OUTPUT = re.compile(r"/jobs/../(?P<job>job_\w+)/attempts/(?P<attempt>\d+)/output\.log$")
 _LOOK_SECONDS = 0.025
 _FILES_SECONDS = 0.7
@@ -24,7 +24,7 @@ _FILES_SECONDS = 0.7
 
 @dataclass(frozen=True)
 class Trainer:
-    """One live training process, `stopped` while SIGSTOP holds it."""
+    """One live training process; `stopped` while SIGSTOP holds it."""
 
     job: str
     attempt: int
@@ -33,7 +33,7 @@ class Trainer:
 
 
 class Watcher:
-    """A thread. `trainers` is the newest look."""
+    """The watching thread. `trainers` is the result of the last look."""
 
     def __init__(self, volume: Volume, record: Record) -> None:
         self._volume = volume
@@ -53,7 +53,7 @@ class Watcher:
         self._look_at_files()
 
     def look(self) -> dict[int, Trainer]:
-        """The training processes of this moment, by their ids."""
+        """The current training processes, by their process ids."""
         return {pid: trainer for pid in _pids() if (trainer := self._trainer(pid)) is not None}
 
     def _watch(self) -> None:

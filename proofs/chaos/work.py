@@ -1,4 +1,4 @@
-"""The jobs of a run: six specs with all that makes a resume hard, short for the suite and long for `make chaos`."""
+"""The jobs of a run: six specs that are hard to resume, short for the tests and long for `make chaos`."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +9,7 @@ import numpy as np
 from tests.support.jobs import learnable_frame, small_spec
 
 DATASET = "grades"
-# The kind whose budget ends it: it has no twin, since where it ends depends on what was lost.
+# The kind that its budget ends. It has no twin, because its last epoch depends on what was lost.
 BUDGET_KIND = 5
 
 
@@ -42,7 +42,7 @@ class Load:
         )
 
     def named(self, kind: int, number: int | str) -> dict[str, Any]:
-        """The spec of a kind under a name that tells the kind, so that a job whose answer was lost is known too."""
+        """The spec of a kind. Its name contains the kind, so that a job whose answer was lost is recognized too."""
         return {**self.specs[kind], "name": f"kind-{kind}-{number}"}
 
     def _spec(self, seed: int, scale: int, learning_rate: float, epochs: int, patience: int | None) -> dict[str, Any]:
@@ -64,17 +64,17 @@ class Load:
         )
 
 
-# Jobs of a few seconds, and jobs of 20 s and more beside another one on two cores.
+# Jobs of a few seconds, and jobs of 20 s and more beside another job on two cores.
 SHORT = Load(rows=160, width=8, batch_size=8, epochs=30, patience=10, gpu_seconds=6)
 LONG = Load(rows=100_000, width=32, batch_size=8, epochs=60, patience=20, gpu_seconds=30)
 
 
 def other_csv(number: int) -> bytes:
-    """Data that no job trains on, another one for each number; some hundred kilobytes."""
+    """Data that no job trains on, different for each number; a few hundred kilobytes."""
     cells = np.random.default_rng(number).normal(size=(6000, 4))
     return ("a,b,c,d\n" + "\n".join(",".join(f"{cell:.6f}" for cell in row) for row in cells) + "\n").encode()
 
 
 def kind_of(name: str) -> int:
-    """The kind of the job of that name."""
+    """The kind of the job with that name."""
     return int(name.split("-")[1])

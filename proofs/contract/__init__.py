@@ -1,1 +1,1 @@
-"""The API against its own document: Schemathesis makes the requests, also along the document's links."""
+"""Compares the API with its own OpenAPI document. Schemathesis makes the requests, also along the document's links."""

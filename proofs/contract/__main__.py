@@ -1,4 +1,4 @@
-"""`python -m proofs.contract --examples 100`: the API against its own document, at length."""
+"""`python -m proofs.contract --examples 100`: many requests that compare the API with its own OpenAPI document."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from tests.support.redis import running_redis
 
 
 def main() -> int:
-    """Exit status 0 only if no answer was a 5xx or other than the document says."""
+    """Exit status 0 only if no answer was a 5xx or contradicted the document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=200, help="for each operation and phase")
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""What Schemathesis cannot know: which dataset, columns and jobs there are. Most requests name those."""
+"""What Schemathesis cannot know: the dataset, columns and jobs that exist. Most requests name those."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import schemathesis
 DATASET, CHECKPOINT = "contract", "model-01.keras"
 JOBS_VARIABLE = "CONTRACT_JOBS"
 
-# A part of a file is bytes.
+# A part of an uploaded file is bytes.
 schemathesis.serializer.alias("application/partial-upload", "application/octet-stream")
 
 _ID = re.compile(r"(job_|sweep_)[0-9A-HJKMNP-TV-Z]{26}")
@@ -18,7 +18,7 @@ _ID = re.compile(r"(job_|sweep_)[0-9A-HJKMNP-TV-Z]{26}")
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Let a spec speak of the data that is there, unless it is one that is meant to be wrong."""
+    """Name the existing dataset in a spec, unless the spec is meant to be wrong."""
     if context.operation.label != "POST /jobs" or not isinstance(body, dict):
         return body
     dataset = body.get("dataset")
@@ -31,7 +31,7 @@ def map_body(context: Any, body: Any) -> Any:
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: Any) -> Any:
-    """Let most ids of jobs and sweeps be those of some that are there; none of them is deleted."""
+    """Replace most ids of jobs and sweeps with existing ones, except in a DELETE."""
     place = "sweep_id" if "sweep_id" in (path_parameters or {}) else "job_id"
     asked = (path_parameters or {}).get(place)
     found = _ID.fullmatch(asked) if isinstance(asked, str) else None
@@ -44,7 +44,7 @@ def map_path_parameters(context: Any, path_parameters: Any) -> Any:
 
 @schemathesis.hook
 def map_query(context: Any, query: Any) -> Any:
-    """Let nobody wait for a minute."""
+    """Shorten long waits to one second."""
     if query and str(query.get("wait")) in set(map(str, range(2, 61))):
         return {**query, "wait": 1}
     return query

@@ -1,4 +1,4 @@
-"""One run of Schemathesis against an API of its own, with a Redis and a volume of their own."""
+"""One run of Schemathesis against an API with its own Redis and volume."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ CSV = b"kind,size,label\n" + b"".join(b"%s,%d,%d\n" % (b"red" if n % 3 else b"bl
 
 
 def prepare(api: ApiProcess) -> list[str]:
-    """Data, a worker, jobs and sweeps in several states, for what is asked of them: their ids."""
+    """Create data, a worker, and jobs and sweeps in several states. Return the ids of the jobs and sweeps."""
     assert api.ask("PUT", f"/datasets/{DATASET}", CSV).status == 201
     spec = {"dataset": {"id": DATASET, "target": "label"}}
     jobs = [api.volume.job_folder(api.ask("POST", "/jobs", spec).json["id"]) for _ in range(4)]
@@ -66,7 +66,7 @@ def prepare(api: ApiProcess) -> list[str]:
 
 
 def _post_sweeps(api: ApiProcess) -> list[str]:
-    """A sweep that runs, and one that has ended."""
+    """Create a sweep that runs and one that has ended, and return their ids."""
     spec = {"job": {"dataset": {"id": DATASET, "target": "label"}}, "space": {"/model/dropout": {"uniform": [0, 0.5]}}}
     running, ended = (api.ask("POST", "/sweeps", spec).json["id"] for _ in range(2))
     sweep_folder(api.volume, ended).end("completed", "all trials have ended")
@@ -79,13 +79,13 @@ def _finish(volume: Volume, job: JobFolder, status: TerminalStatus) -> None:
 
 
 def run(api: ApiProcess, jobs: list[str], examples: int, phases: str, seed: int) -> "subprocess.CompletedProcess[str]":
-    """Ask and judge; the result holds what Schemathesis says. Exit status 0 where every answer was as documented."""
+    """Run Schemathesis and return its output. Exit status 0 if every answer was as documented."""
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{api.port}/openapi.json",
         "--header", f"Authorization: Bearer {ADMIN_KEY}", "--checks", ",".join(CHECKS), "--phases", phases,
         "--max-examples", str(examples), "--seed", str(seed), "--request-timeout", "70",
         "--generation-database", "none", "--continue-on-failure", "--no-color",
-        # Its answer lasts as long as the job does.
+        # Its answer lasts until the job ends.
         "--exclude-path", "/jobs/{job_id}/events",
     ]  # fmt: skip
     environment = {
@@ -98,7 +98,7 @@ def run(api: ApiProcess, jobs: list[str], examples: int, phases: str, seed: int)
 
 
 def contract_api(folder: Path, redis_url: str) -> ApiProcess:
-    """An API whose limits are out of the way."""
+    """An API with limits that the run does not reach."""
     return ApiProcess(
         Volume(folder / "volume"),
         redis_url,

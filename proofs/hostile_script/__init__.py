@@ -1,5 +1,5 @@
 """A script that attacks the machine it runs on, and its results: as a program in the sandbox, by user and by kernel.
 
-`script.py` is the program. `stand.py` runs it in a sandbox of its own, with victims around it, and `service.py` as a
-job of a whole service. Both judge from outside, too: a script may say what it likes.
+`script.py` is the program. `stand.py` runs it in a sandbox, with victims around it, and also judges from outside,
+because a script may report anything. `tests/container/programs.py` runs it as a job of a whole service.
 """

@@ -1,8 +1,8 @@
 """Can a script do harm? `python -m proofs.hostile_script [--forks 6000]`.
 
-Runs the attacks of `script.py` as root, which becomes a user of its own, and as a plain user, with Landlock as this
-kernel has it and as older ones do. Every attack must be refused or without effect, nothing outside the attempt's folder
-may change, and nothing may outlive the job. With `--forks` the script also starts as many processes as it can.
+Runs the attacks of `script.py` as root, which switches to a separate user, and as a plain user, with Landlock as in
+this kernel and as in older ones. Every attack must be refused or have no effect, nothing outside the attempt's folder
+may change, and no process may outlive the job. With `--forks` the script also starts as many processes as it can.
 """
 
 import argparse

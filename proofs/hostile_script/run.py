@@ -1,4 +1,4 @@
-"""A stand for each user and each kernel, in a process of that user."""
+"""Runs a stand for each user and each kernel, in a process of that user."""
 
 import json
 import os
@@ -10,12 +10,12 @@ from typing import Any
 
 from tests.support.sandboxed import PLAIN_USER, environment_of, python_of, switch_to
 
-# Landlock as this kernel has it, and as older ones do.
+# Landlock's ABI as in this kernel, and as in older ones.
 KERNELS = {"this kernel": None, "Linux 6.7": 4, "Linux 5.13": 1}
 
 
 def attack_as(user: str, abi: int | None, forks: int = 0) -> dict[str, Any]:
-    """The verdict of one stand."""
+    """Run one stand and return its verdict."""
     with tempfile.TemporaryDirectory(dir="/tmp") as above:
         Path(above).chmod(0o755)
         folder = Path(above) / "stand"

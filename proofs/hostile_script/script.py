@@ -1,7 +1,7 @@
-"""Attacks. Standard library alone: it is uploaded as a program, and writes what it could do to `attacks.json`.
+"""Attacks. Uses only the standard library, because it is uploaded as a program. Writes results to `attacks.json`.
 
-`TARGETS` (JSON in the environment) names what to attack; where there is none, it looks around from its own folder, as
-a stranger would. An attack that raises was refused; what one returns is the evidence that it worked.
+`TARGETS` (JSON in the environment) names what to attack. Without it, the script searches from its own folder, as an
+unknown script would. An attack that raises was refused; what an attack returns is the evidence that it worked.
 """
 
 import ctypes
@@ -62,7 +62,7 @@ def other():
 
 
 def try_to_change(path, change):
-    """What `change` does to a file's facts: a call may succeed and do nothing."""
+    """Compare a file's facts before and after `change`, because a call may succeed and do nothing."""
     before = os.stat(path)
     change()
     after = os.stat(path)
@@ -412,7 +412,7 @@ def have_the_kernel_signal_the_worker():
     fcntl.fcntl(one, fcntl.F_SETOWN, PARENT)
     fcntl.fcntl(one, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
     two.send(b"x")
-    # It says yes and sends nothing where Landlock judges the sending.
+    # With Landlock, the call may succeed although no signal is sent.
     raise Harmless("judged from outside")
 
 
@@ -460,7 +460,7 @@ def bind_the_worker_to_one_core():
 
 @attack
 def outlive_the_job():
-    """A grandchild in a session of its own that sleeps: it must be gone after the job."""
+    """Start a sleeping grandchild in its own session, which must not exist after the job."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -492,7 +492,7 @@ def live_on_when_the_worker_dies():
 
 @attack
 def start_without_end():
-    """As many processes as there may be, when asked to (`FORKS`); else only whether the limit can be raised."""
+    """Start `forks` processes (from `TARGETS`; default: none). Unless all start, try to raise their limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     most = int(GIVEN.get("forks") or 0)
     started = []
@@ -702,7 +702,7 @@ def ask_the_fork_server_for_a_process_outside():
 
 @attack
 def have_the_worker_unpickle():
-    """Write a pickle, and half a message, into each descriptor that is open."""
+    """Write a pickle, and half a message, into each open descriptor."""
 
     class Harmful:
         def __reduce__(self):

@@ -1,8 +1,8 @@
-"""The script in a sandbox, with victims around it: files of others, listeners, and the process that started it.
+"""Runs the script in a sandbox, with victims around it: files of others, listeners, and the process that started it.
 
-`python -m proofs.hostile_script.stand FOLDER ABI FORKS` runs as the user whose sandbox is tried, in an empty folder of
-that user, and prints the verdict as JSON. It is what a worker is to a training process: the parent, with secrets in its
-environment, a pipe that it reads, and the same user.
+`python -m proofs.hostile_script.stand FOLDER ABI FORKS` runs as the user whose sandbox is tested, in an empty folder of
+that user, and prints the verdict as JSON. It is to the script what a worker is to a training process: the parent, with
+secrets in its environment, a pipe that it reads, and the same user.
 """
 
 import json
@@ -65,7 +65,7 @@ class Stand:
         self.dataset = self.volume / "datasets" / "mine" / "data.parquet"
 
     def prepare(self) -> None:
-        """Files of others, each with a secret in it."""
+        """Create files of others, each with a secret in it."""
         held = ("admin_key", "cli.json", "redis/redis.conf", "logs/api.log", "api/keys.json", "cuda-cache/index")
         held += ("compiled-programs/compiler/threads-2__1.pb",)
         files = [self.data / name for name in held]
@@ -79,17 +79,17 @@ class Stand:
         self.home.mkdir(parents=True)
 
     def facts(self) -> dict[str, Facts]:
-        """Of each file outside the attempt's own folder."""
+        """The facts of each file outside the attempt's own folder."""
         return dict(self._facts(path) for path in self.folder.rglob("*") if not path.is_relative_to(self.attempt))
 
     def _facts(self, path: Path) -> tuple[str, Facts]:
         found = path.lstat()
-        # The folders above the attempt's own are listed, and nothing else of them changes.
+        # The content of a folder is its list of names. The folders above the attempt's own may not change either.
         content = path.read_text() if path.is_file() else " ".join(sorted(one.name for one in path.iterdir()))
         return str(path), (found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, content)
 
     def run(self) -> dict[str, Any]:
-        """The verdict: what the script says of each attack, and what is wrong by all that can be seen."""
+        """Return what the script reports of each attack, and add to `wrong` what is wrong as seen from outside."""
         self.prepare()
         before, limits = self.facts(), _self()
         with _Listeners(self.folder) as listeners:
@@ -132,7 +132,7 @@ class Stand:
         return self._read_report()
 
     def _clean_up(self, process: "subprocess.Popen[bytes]") -> None:
-        """As a worker does (`Child.close`, `AttemptRun`)."""
+        """Clean up as a worker does (`Child.close`, `AttemptRun`), and check what is left."""
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         take_back(self.attempt)
@@ -161,7 +161,7 @@ class Stand:
 
 
 class _Listeners:
-    """What a program without a network must not reach, on every kind of socket."""
+    """Listeners on every kind of socket, which a program without a network must not reach."""
 
     def __init__(self, folder: Path) -> None:
         self._abstract = f"fitstop-{os.getpid()}"
@@ -198,7 +198,7 @@ class _Listeners:
 
 
 def _self() -> tuple[Any, ...]:
-    """What could be done to this process."""
+    """The facts of this process that the script could change."""
     return (
         resource.getrlimit(resource.RLIMIT_CPU),
         os.getpriority(os.PRIO_PROCESS, 0),
@@ -208,7 +208,7 @@ def _self() -> tuple[Any, ...]:
 
 
 def _hear_to_the_end(process: "subprocess.Popen[bytes]", receiver: Connection) -> bool:
-    """Read the pulses of a process as a worker does; False where it has not ended after `_SECONDS`."""
+    """Read the pulses of a process as a worker does; False if it has not ended after `_SECONDS`."""
     until, heard = time.monotonic() + _SECONDS, [receiver]
     with _open_handle(process.pid) as handle:
         while ready := wait([handle, *heard], max(0.0, until - time.monotonic())):
@@ -222,7 +222,7 @@ def _hear_to_the_end(process: "subprocess.Popen[bytes]", receiver: Connection) -
 
 
 def _is_alive(note: Path) -> bool:
-    """Whether the process that `note` names does not end within 5 s."""
+    """Whether the process named in `note` is still alive after 5 s."""
     try:
         with _open_handle(int(note.read_text().split()[1])) as handle:
             return not wait([handle], 5)
@@ -231,7 +231,7 @@ def _is_alive(note: Path) -> bool:
 
 
 def _open_handle(pid: int) -> IO[bytes]:
-    """What is ready when a process has ended."""
+    """A handle that is ready when a process has ended."""
     return os.fdopen(os.pidfd_open(pid), "rb")
 
 

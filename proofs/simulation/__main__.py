@@ -1,4 +1,4 @@
-"""`python -m proofs.simulation`: see the package's own words. Exit status 0 only if every promise was kept."""
+"""`python -m proofs.simulation`: see the package's docstring. Exit status 0 only if every promise was kept."""
 
 import argparse
 import logging
@@ -18,7 +18,7 @@ from proofs.simulation.machinery import simulated
 from proofs.simulation.shares import in_memory, some_worlds
 from proofs.simulation.world import Outcome, Play, run_world
 
-# Seeds of one run follow each other; those of another run never meet them.
+# The worlds of one run have consecutive seeds, and no other run has the same ones.
 _WORLDS_OF_A_SEED = 1_000_000
 _MOST_TOLD = 20
 

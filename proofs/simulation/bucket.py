@@ -1,7 +1,7 @@
-"""A world whose volume is in a bucket: each machine has a folder of its own, and nothing else in common.
+"""A world whose volume is in a bucket: each machine has its own folder, and nothing else is shared.
 
-The bucket fails, repeats a request, loses the answer to one that succeeded, and delays one until its sender has given
-up. It never lists late: `fitstop doctor` refuses a bucket that does. A machine may vanish with its folder.
+The bucket fails, repeats a request, loses the answer to one that succeeded, or delays one until its sender has given
+up. It never lists late, because `fitstop doctor` refuses a bucket that does. A machine may vanish with its folder.
 """
 
 import os
@@ -39,19 +39,19 @@ _PLAN = EnginePlan(engine="stock", xla=False, threads=1, validation_batch=1, ste
 
 
 class Bucket:
-    """The objects of a world, and what happens to the requests for them."""
+    """The objects of a world, and the faults of requests for them."""
 
     def __init__(self, eye: "BucketEye", chance: Random) -> None:
         self.objects: dict[str, tuple[bytes, Entry]] = {}
         self.eye = eye
         self.chance = chance
         self.fails = True
-        # By machines: a request is lost, or arrives only then.
+        # By machine: until then, requests may be lost or late (`away`), or arrive only then (`hangs`).
         self.away_until: dict[str, float] = {}
         self.hangs_until: dict[str, float] = {}
         self.share_failed = chance.choice([0.0, 0.01, 0.05, 0.2])
         self.seconds = chance.choice([0.01, 0.1, 1.0])
-        # Requests that will change something, whoever still waits for them.
+        # Requests on their way that will change something, even if their sender no longer waits.
         self.under_way = 0
         self._versions = 0
 
@@ -73,7 +73,7 @@ class Bucket:
             self.eye.removes(name)
 
     def ask(self, act: Callable[[], Any], *, changes: bool, may_repeat: bool = True) -> Any:
-        """Send a request and wait for the answer. Raises NoAnswer, whatever became of it."""
+        """Send a request and wait for the answer. Raises NoAnswer, even if the request was carried out."""
         before_an_operation(changes=False)
         kernel, answer = World.kernel, []
         assert kernel.current is not None
@@ -90,11 +90,11 @@ class Bucket:
             there += self.chance.uniform(0, _MOST_DELAY_SECONDS)
         if hangs:
             there, waits = there + hangs, self.chance.uniform(0, _MOST_DELAY_SECONDS)
-        # Whoever has sent a request may be dead when it arrives.
+        # The sender may be dead when its request arrives.
         if fate != "lost":
             self._arrive(there, lambda: answer.append(act()), changes=changes)
         if fate == "repeated" and changes:
-            # The first one arrives, too, and after the second at times.
+            # The first request arrives too, sometimes after the second.
             self._arrive(there + self.chance.uniform(0, 3), act, changes=changes)
         kernel.pause(waits)
         if not answer or fate in {"lost", "answer lost"}:
@@ -112,7 +112,7 @@ class Bucket:
 
 
 class SimulatedStore:
-    """As `shared.store.interface.Store`."""
+    """Simulates `shared.store.interface.Store`."""
 
     keeps_times = False
     place = "s3://simulated"
@@ -160,11 +160,11 @@ class SimulatedStore:
         return iter(self._bucket.ask(look, changes=False))
 
     def remove_leftovers(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class SimulatedKnown:
-    """As `shared.mirror.known.KnownFiles`, for one process; `rows` outlive it, as its file does."""
+    """Simulates `shared.mirror.known.KnownFiles` for one process. `rows` outlive it, as its file does."""
 
     def __init__(self, rows: dict[str, Known]) -> None:
         self._rows = rows
@@ -200,18 +200,18 @@ class SimulatedKnown:
 
 
 class SimulatedPuller(Puller):
-    """One process for each folder: its turn is always."""
+    """A folder has only one process, so it always has the turn."""
 
     def _has_turn(self) -> bool:
         return True
 
 
 class BucketEye(Eye):
-    """Sees what happens in the bucket; what happens in a folder is its machine's own matter."""
+    """Sees what happens in the bucket. What happens in a folder concerns only its machine."""
 
     def __init__(self, root: str, now: Callable[[], float]) -> None:
         super().__init__(root, now)
-        # What stays of attempts that their own workers have ended, and by which plan each attempt trains.
+        # The final files of attempts that their own workers have ended, and the plan by which each attempt trains.
         self._final: dict[str, bytes] = {}
         self._plans: dict[str, str] = {}
         self._signed: set[str] = set()
@@ -222,7 +222,7 @@ class BucketEye(Eye):
 
     def stores(self, name: str) -> None:
         self.notes(f"the bucket has {name}")
-        # Uploaded once more where the answer was lost.
+        # It is uploaded again if the answer was lost.
         if not name.endswith("/conclusion.json"):
             self._placed(f"{self._root}/{name}")
 
@@ -230,7 +230,7 @@ class BucketEye(Eye):
             self._signed.add(name.rpartition("/")[0].removesuffix("/resume"))
 
     def ends(self, attempt: str, end: bytes, machine: str) -> None:
-        """An attempt has ended. What its own worker has of it by then is what stays."""
+        """Remember the files of an attempt that its own worker has ended. They must not change after that."""
         if b"worker_lost" in end:
             return
         here = Path(self._root).with_name(machine) / attempt
@@ -240,7 +240,7 @@ class BucketEye(Eye):
                 self._final[f"{attempt}/{name}"] = content[: content.rfind(b"\n") + 1]
 
     def decides(self, attempt: AttemptFolder, plan: str) -> None:
-        """A training process keeps to a plan."""
+        """Remember the plan of a training process."""
         self._plans[f"jobs/{str(attempt.path).partition('/jobs/')[2]}"] = plan
 
     def judges_the_end(self, volume: Volume, settings: Settings) -> None:
@@ -262,13 +262,13 @@ class BucketEye(Eye):
         super().starts(trainer, f"{self._root}/jobs/{folder.partition('/jobs/')[2]}")
 
     def resumes(self, name: str, bucket: Bucket) -> None:
-        """A training process resumes from a point."""
+        """Check that the point from which a training process resumes is in the bucket."""
         if name not in bucket.objects:
             self._breaks(f"{name} was resumed from and is not in the bucket")
 
 
 class BucketPlay(Play):
-    """As `Play`, with a folder for each machine."""
+    """Like `Play`, with a folder for each machine."""
 
     def __init__(self, chance: Random, root: Path, settings: Settings) -> None:
         super().__init__(chance, root / "api", settings)

@@ -1,7 +1,7 @@
-"""A queue of narrow and wide jobs that never gets empty: does a job on several devices ever wait longer than its turn?
+"""A queue of narrow and wide jobs that is never empty: does a job on several devices ever wait longer than its turn?
 
-No faults, one project, one priority: jobs arrive faster than the workers train them, a quarter of them on two devices,
-which one of the workers holds, in one slot or in two together.
+There are no faults, and one project and priority. Jobs arrive faster than the workers train them. A quarter of them
+need two devices, which one of the workers has, in one slot or in two together.
 """
 
 import shutil
@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_JOBS = 1.5
 
 
 class Crowd(Play):
-    """Such a queue, and its workers: the second machine has one slot of two devices, or two slots of one."""
+    """The queue and its workers: the second machine has one slot of two devices, or two slots of one."""
 
     def __init__(self, chance: Random, root: Path) -> None:
         super().__init__(chance, root, SETTINGS)
@@ -47,7 +47,7 @@ class Crowd(Play):
         return record.model_copy(update={"spec": spec, "project": DEFAULT_PROJECT})
 
     def overtaken(self) -> list[str]:
-        """Each wide job that its machine passed over for one that was posted later, and by how many of them."""
+        """Each wide job that its machine passed over for jobs that were posted later, and how many they were."""
         trained = [(trainer.job, self._devices_of(trainer.process.machine)) for trainer in self.eye.trainers]
         order = [job for job, _ in trained]
         found = []
@@ -63,7 +63,7 @@ class Crowd(Play):
 
 
 def run_crowd(seed: int, root: Path) -> list[str]:
-    """What went wrong in the crowd of `seed`, below `root`, which is emptied; inside of `simulated()` only."""
+    """Return what went wrong in the crowd of `seed`, below `root`, which is emptied. Only inside `simulated()`."""
     shutil.rmtree(root, ignore_errors=True)
     crowd = Crowd(Random(seed), root)
     run_play(crowd)

@@ -1,4 +1,4 @@
-"""Sees every file operation and every batch of a world, and says which promise was broken, and when."""
+"""Sees every file operation and every batch of a world, and reports which promise was broken, and when."""
 
 import os
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from shared.job_folder import JobFolder
 from shared.settings import Settings
 from shared.volume import Volume
 
-# Created once, by whoever comes first, and never changed.
+# Created once, by the first process that tries, and never changed.
 _ONCE = frozenset({"spec.json", "cancel.json", "claim.json", "conclusion.json", "end.json", "result.json"})
 
 
 class Trainer:
-    """One attempt's training process, as the eye sees it."""
+    """The training process of one attempt, as the eye sees it."""
 
     def __init__(self, job: str, attempt: int, process: Process) -> None:
         self.job = job
@@ -26,19 +26,19 @@ class Trainer:
         self._thaws = 0
 
     def looks(self) -> None:
-        """It begins to look whether it may go on."""
+        """Note that it begins to check whether it may continue."""
         self.is_in_a_batch = False
         self._thaws = self.process.thaws
 
     @property
     def is_live(self) -> bool:
-        """It trains. What was frozen since its last look may end its batch: nobody can look while they are frozen."""
+        """Whether it trains. After a freeze it may end its batch, so it does not count until its next check."""
         alive = self.process.is_alive and not self.process.is_frozen
         return alive and self.is_in_a_batch and self.process.thaws == self._thaws
 
 
 class Eye:
-    """`now` tells the time of the world."""
+    """`now` returns the time of the world."""
 
     def __init__(self, root: str, now: Callable[[], float]) -> None:
         self.placed: set[str] = set()
@@ -49,14 +49,14 @@ class Eye:
         self._root = root
         self._open = f"{root}/open"
         self._marked: set[str] = set()
-        # By the folders of attempts: the first resume point, and those that had one before their end.
+        # By the folders of attempts: the first resume point, and the attempts that had one before their end.
         self._saved: dict[str, str] = {}
         self._saved_before_end: set[str] = set()
         self._now = now
         self._looks = {"link": self._placed, "replace": self._placed, "rename": self._placed, "unlink": self._removed}
 
     def sees(self, operation: str, arguments: tuple[Any, ...]) -> None:
-        """A file operation has been done."""
+        """Check a file operation that was done."""
         if self.tell is not None and operation in {"link", "replace", "rename", "unlink"}:
             self.notes(f"{operation} {os.fspath(arguments[-1]).removeprefix(self._root)}")
         look = self._looks.get(operation)
@@ -66,12 +66,12 @@ class Eye:
             look(os.fspath(arguments[-1]))
 
     def notes(self, what: str) -> None:
-        """Tell those who want to know what happens."""
+        """Report what happens, if `tell` is set."""
         if self.tell is not None:
             self.tell(f"{self._now():10.3f}  {what}")
 
     def begins_a_batch(self, trainer: Trainer) -> None:
-        """Of two that train at once, each has looked since it was last frozen."""
+        """Check that no other trainer of the job is live, that is, has checked since it was last frozen."""
         trainer.is_in_a_batch = True
         self.notes(f"batch of {trainer.job}, attempt {trainer.attempt}")
         others = [other for other in self.trainers if other.job == trainer.job and other is not trainer]
@@ -103,11 +103,11 @@ class Eye:
         if int(number) > 1 and f"{attempts}/{int(number) - 1}/end.json" not in self.placed:
             self._breaks(f"{folder} was claimed before the attempt before it had ended")
         if f"{job}/result.json" in self.placed:
-            # Allowed where the claimer looks again and hands it back; no trainer may come of it.
+            # Allowed if the claimer checks again and hands the job back. It must not start a trainer.
             self.placed.add(f"{folder}/too late")
 
     def starts(self, trainer: Trainer, folder: str) -> None:
-        """A training process begins."""
+        """Add a training process that begins."""
         self.trainers.append(trainer)
         if f"{folder}/too late" in self.placed:
             self._breaks(f"{folder} trains a job that was over before it was claimed")
@@ -127,7 +127,7 @@ class Eye:
         return folder.rpartition("/")[2] in self._marked
 
     def judges_the_end(self, volume: Volume, settings: Settings) -> None:
-        """When everything is quiet and every fault is over."""
+        """Judge the volume when everything is quiet and every fault has ended."""
         there = [job_id for job_id in volume.job_ids() if volume.job(job_id) is not None]
         for job_id in there:
             self._judge(volume.job_folder(job_id), settings)
@@ -146,7 +146,7 @@ class Eye:
         if result is None:
             self._breaks(f"{job.id} is lost: it has no result when all is quiet; its attempts ended {ends}")
             return
-        # A worker that claims a job just when it is cancelled in the queue may die before it hands it back.
+        # A worker that claims a job just when it is cancelled in the queue may die before it hands the job back.
         is_whole = None not in ends.values() or result.attempt is None
         if sorted(ends) != list(range(1, len(ends) + 1)) or not is_whole:
             self._breaks(f"{job.id} has its result and its attempts ended {ends}")
@@ -169,13 +169,13 @@ class Eye:
         self._judge_limits(job, ends, settings)
 
     def _judge_limits(self, job: JobFolder, ends: dict[int, AttemptEnd | None], settings: Settings) -> None:
-        """Failures and losses each count in a row without progress, and with the last that is allowed the job ends."""
+        """Check that failures and losses count in a row without progress, each with its limit, which ends the job."""
         failures = losses = 0
         for number, end in ends.items():
             if end is None:
                 continue
             has_saved = str(job.attempts_folder / str(number)) in self._saved_before_end
-            # Whoever is taken for lost may save a point while its end is decided.
+            # A worker that is taken for lost may save a point while its end is decided.
             is_known = end.outcome == "handed_back" or (end.error is not None and end.error.code == "killed")
             if (end.has_progress and not has_saved) or (is_known and end.has_progress != has_saved):
                 self._breaks(f"{job.id}, attempt {number}: its end says {end.has_progress} of its progress")

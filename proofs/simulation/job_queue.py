@@ -4,7 +4,7 @@ from proofs.simulation.kernel import Kernel, Signal
 
 
 class SimulatedQueue:
-    """Redis and the queue in one: messages are lost and doubled at times; as `shared.queue.JobQueue` to a worker."""
+    """Redis and the queue in one. It sometimes loses or doubles messages. To a worker it is `shared.queue.JobQueue`."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.notifications = 0
@@ -23,7 +23,7 @@ class SimulatedQueue:
         return None if self._kernel.now < self.away_until else self.notifications
 
     def take(self) -> bool:
-        """A notification, where there is one: Celery takes it off the list before it is acted on."""
+        """Take a notification, if there is one. Celery takes it off the list before it is acted on."""
         if self.notifications == 0 or self._kernel.now < self.away_until:
             return False
         self.notifications -= 1

@@ -1,7 +1,7 @@
-"""One world's time, machines and processes. Real code runs in greenlets, one at a time, in the order of its seed.
+"""The time, machines and processes of one world. Real code runs in greenlets, one at a time, in the order of its seed.
 
-Time is a number. It goes on only where a task waits or where a file operation takes its time, so that 30 s of silence
-cost nothing. A machine's own clocks start anywhere and run a little fast or slow.
+Time is a number. It advances only if a task waits or a file operation takes time, so that 30 s of silence cost nothing.
+A machine's own clocks start anywhere and run a little fast or slow.
 """
 
 import heapq
@@ -15,19 +15,19 @@ from greenlet import greenlet
 
 Act = Callable[[], None]
 
-# The wall clock's reading at the world's beginning: 2026-11-24T00:00:00Z.
+# The time on the wall clock when the world begins: 2026-11-24T00:00:00Z.
 _EPOCH = 1_795_478_400.0
 
 
 class Killed(BaseException):
-    """The process is dead: what a `finally` or an `except` still tries to do on the way out does not happen."""
+    """The process is dead: what a `finally` or an `except` still tries to do does not happen."""
 
 
 class Machine:
-    """Where processes run: clocks of its own, and its own way to the volume.
+    """Runs processes, with its own clocks and its own access to the volume.
 
     `offset` and `rate`: the monotonic clock reads offset + rate * time. `wall_error`: seconds by which the wall clock
-    is ahead. Until `hangs_until` no file operation ends; until `fails_until` none that changes anything succeeds.
+    is ahead. Until `hangs_until` no file operation ends; until `fails_until` no operation that changes a file succeeds.
     """
 
     def __init__(self, name: str, chance: Random) -> None:
@@ -48,8 +48,8 @@ class Signal:
 
 
 class Process:
-    """Tasks that live, freeze and die together; `children` die with it (PR_SET_PDEATHSIG), but for one that
-    `is_orphan`: it asked too late, and ends by its heartbeat watchdog alone.
+    """Tasks that live, freeze and die together. `children` die with it (PR_SET_PDEATHSIG), except one that `is_orphan`:
+    it asked too late, and ends only by its heartbeat watchdog.
     """
 
     def __init__(self, name: str, machine: Machine) -> None:
@@ -58,7 +58,7 @@ class Process:
         machine.processes.append(self)
         self.pid = len(machine.processes)
         self.is_orphan = False
-        # Whether its folder stands for a bucket, as it does for everybody but a training process.
+        # Whether its folder stands for a bucket, as for every process except a training process.
         self.has_bucket = False
         self.is_alive = True
         self.is_frozen = False
@@ -68,17 +68,17 @@ class Process:
         self.tasks: list[Task] = []
         self.parked: list[Task] = []
         self.children: list[Process] = []
-        # What happens to it at which of its next file operations.
+        # What happens to it, with the number of the file operation before which it happens.
         self.armed: list[tuple[int, Act]] = []
         self.operations = 0
         self.drain: Act = lambda: None
 
     def arm(self, operations: int, act: Act) -> None:
-        """`act` just before the process's so-manieth file operation from now, from 1."""
+        """Call `act` just before the process's file operation with this number, counted from now and from 1."""
         self.armed.append((self.operations + operations, act))
 
     def due(self) -> list[Act]:
-        """What is to happen before the file operation that comes now."""
+        """Return what happens before the file operation that comes now."""
         self.operations += 1
         due = [act for operation, act in self.armed if operation <= self.operations]
         self.armed = [one for one in self.armed if one[0] > self.operations]
@@ -98,7 +98,7 @@ class Task:
 
 
 class Kernel:
-    """The scheduler: whose moment comes first goes on first; `chance` decides where moments are equal."""
+    """The scheduler: the task with the earliest moment runs first; `chance` decides between equal moments."""
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
@@ -114,18 +114,18 @@ class Kernel:
     # For the world
 
     def begin(self, process: Process, run: Callable[..., Any], *arguments: Any) -> Task:
-        """A new task of a process, from now on."""
+        """Start a new task of a process now."""
         task = Task(process, greenlet(self._guarded, self._hub), lambda: run(*arguments))
         process.tasks.append(task)
         self._wake(task, self.now)
         return task
 
     def at(self, moment: float, act: Act) -> None:
-        """`act` at a moment, outside every process; it must not wait."""
+        """Call `act` at a moment, outside every process. It must not wait."""
         heapq.heappush(self._agenda, (moment, self.chance.random(), next(self._order), None, act))
 
     def go_on_while(self, condition: Callable[[], bool]) -> None:
-        """Let time go on."""
+        """Advance time while `condition` holds."""
         while self._agenda and condition():
             moment, _, _, task, what = heapq.heappop(self._agenda)
             if task is None:
@@ -140,7 +140,7 @@ class Kernel:
             self.bury()
 
     def kill(self, process: Process, code: int = -9) -> None:
-        """SIGKILL, also to its children."""
+        """Kill a process (SIGKILL) and its children, except orphans."""
         if not process.is_alive:
             return
         self._end(process, code)
@@ -150,19 +150,19 @@ class Kernel:
                 self.kill(child)
 
     def freeze(self, process: Process, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT so many seconds later."""
+        """Stop a process (SIGSTOP), and continue it (SIGCONT) after `seconds`."""
         if process.is_alive and not process.is_frozen:
             process.is_frozen = True
             self.at(self.now + seconds, lambda: self._thaw(process))
 
     def token(self, _bytes: int) -> str:
-        """In the place of `secrets.token_hex`."""
+        """Return a token, in place of `secrets.token_hex`."""
         return f"{next(self._tokens):012x}"
 
     # For the tasks
 
     def pause(self, seconds: float) -> None:
-        """The current task goes on so many seconds later."""
+        """Continue the current task after `seconds`."""
         task = self._living()
         moment = self.now + seconds
         if self._agenda and self._agenda[0][0] <= moment:
@@ -172,7 +172,7 @@ class Kernel:
             self.now = moment
 
     def wait(self, signal: Signal, seconds: float | None) -> None:
-        """Until the signal is fired, or for so many seconds."""
+        """Wait until the signal is fired, or until `seconds` have passed."""
         task = self._living()
         signal.waiting.append(task)
         if seconds is None:
@@ -184,13 +184,13 @@ class Kernel:
             signal.waiting.remove(task)
 
     def fire(self, signal: Signal) -> None:
-        """Wake everybody who waits for the signal."""
+        """Wake every task that waits for the signal."""
         waiting, signal.waiting = signal.waiting, []
         for task in waiting:
             self._wake(task, self.now)
 
     def stop_here_if_it_must(self) -> None:
-        """Raise Killed in a task whose process has died by its own doing; stand still in one that is frozen."""
+        """Raise Killed if the current task's process has died; wait if it is frozen."""
         task = self._living()
         if task.process.is_frozen:
             self._wake(task, self.now)
@@ -210,7 +210,7 @@ class Kernel:
         return _EPOCH + self.now + self._machine().wall_error
 
     def true_seconds(self, seconds: float | None) -> float | None:
-        """How long so many seconds by the current machine's clock are."""
+        """Convert seconds on the current machine's clock to seconds of the world."""
         return None if seconds is None else seconds / self._machine().rate
 
     def _living(self) -> Task:
@@ -246,7 +246,7 @@ class Kernel:
             work()
         except Killed:
             pass
-        except BaseException:  # the world's edge: what nobody foresaw is told with the seed
+        except BaseException:  # the edge of the world: an unexpected error is reported with the seed
             self.troubles.append(f"{task.process.name} raised\n{traceback.format_exc()}")
         task.is_done = True
         self.fire(task.done)
@@ -257,7 +257,7 @@ class Kernel:
         self.fire(process.ended)
 
     def exit(self, process: Process, code: int) -> None:
-        """The process ends by itself; its other tasks end with it."""
+        """End a process by its own exit, together with its other tasks."""
         if process.is_alive:
             self._end(process, code)
             self._dead += [task for task in process.tasks if task is not self.current]
@@ -270,7 +270,7 @@ class Kernel:
             self._wake(task, self.now)
 
     def bury(self) -> None:
-        """Unwind the tasks of dead processes; none of their file operations happen any more."""
+        """Unwind the tasks of dead processes. Their file operations no longer happen."""
         while self._dead:
             task = self._dead.pop()
             if task.work is None and not task.is_done:

@@ -1,6 +1,6 @@
-"""The simulated world in the place of `os`, `time`, `threading` and the wall clock, for as long as a context is open.
+"""The simulated world in place of `os`, `time`, `threading` and the wall clock, while a context is open.
 
-The product's modules are not changed. What runs outside of a simulated process meets the real thing.
+The product's modules are not changed. Code outside a simulated process uses the real functions.
 """
 
 import errno
@@ -82,14 +82,14 @@ _TOKENS = (
 
 @dataclass
 class Disk:
-    """How long a file operation takes: no time, or with the probability `share` up to `seconds`."""
+    """How long a file operation takes: up to `seconds` with the probability `share`, otherwise no time."""
 
     share: float
     seconds: float
 
 
 class World:
-    """What the functions below act on: the world that runs now."""
+    """The world that runs now, on which the functions below act."""
 
     kernel: Kernel
     eye: Eye
@@ -101,8 +101,8 @@ class World:
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """Worlds may run inside."""
-    # Found once under a lock, by file operations: in a world they are suspended, and the next one would wait for ever.
+    """Put the simulated functions in place, so that worlds may run inside the block."""
+    # Found once, under a lock, by file operations. In a world these are suspended, and others would wait for ever.
     tempfile.gettempdir()
     with ExitStack() as stack:
         plain = partial(_open_plain, os.open)
@@ -129,23 +129,23 @@ def simulated() -> Iterator[None]:
         stack.enter_context(patch.object(worker.supervisor.attempt, "out_of_memory_kills", lambda: 0))
         stack.enter_context(patch.object(worker.supervisor.attempt, "held_bytes", lambda _: 0))
         stack.enter_context(patch.object(worker.supervisor.attempt, "training_limit", lambda _: None))
-        # Nothing is decided by what an attempt uses.
+        # System metrics decide nothing.
         stack.enter_context(patch.object(worker.supervisor.attempt, "SystemSampler", lambda *_: nullcontext()))
         for module in (worker.supervisor.claim, worker.supervisor.slots):
             stack.enter_context(patch.object(module, "memory_bytes", lambda: None))
         stack.enter_context(patch.object(worker.supervisor.slots, "device_name", lambda: "CPU"))
         stack.enter_context(patch.object(worker.supervisor.slots, "this_process", this_process))
         stack.enter_context(patch.object(worker.supervisor.patrol, "is_gone", _is_gone))
-        # A later look is the harder case, and every quarter of a second is most of all operations.
+        # Later checks are the harder case, and checks every quarter of a second would be most of all operations.
         stack.enter_context(patch.object(worker.supervisor.attempt, "_LOOK_SECONDS", 1.0))
         stack.enter_context(patch.object(worker.training.heartbeat_watchdog, "_LOOK_SECONDS", 1.0))
-        # Nothing is decided by a card.
+        # A card decides nothing.
         stack.enter_context(patch.object(worker.supervisor.slots, "_CARD_SECONDS", 60))
         yield
 
 
 def _is_simulated() -> bool:
-    """Whether a process of the world asks. A thread of the real process that runs the worlds has real files."""
+    """Whether a process of the world calls. Other threads of the real process use real files."""
     return World.is_on and World.thread == get_ident() and World.kernel.current is not None
 
 
@@ -164,12 +164,12 @@ def _operation(name: str, ours: Callable[..., Any], real: Callable[..., Any]) ->
 
 
 def _open_plain(open_: Callable[[str, int], int], name: str, mode: int) -> int:
-    """One operation for the whole path: nobody here puts links on the volume."""
+    """Open a file in one operation for the whole path, because the volume of a simulation has no links."""
     return open_(name, mode)
 
 
 def before_an_operation(*, changes: bool) -> None:
-    """What may happen to a process just before one of its file operations."""
+    """Cause what is to happen to a process just before one of its file operations."""
     kernel = World.kernel
     task = kernel.current
     assert task is not None
@@ -210,7 +210,7 @@ def _token(size: int) -> str:
 
 
 def this_process() -> ProcessIdentity:
-    """As `shared.processes.this_process`, for the simulated process that asks."""
+    """Replaces `shared.processes.this_process`, for the simulated process that calls."""
     task = World.kernel.current
     assert task is not None
     process = task.process
@@ -218,7 +218,7 @@ def this_process() -> ProcessIdentity:
 
 
 def _is_gone(process: ProcessIdentity | None) -> bool:
-    """As `shared.processes.is_gone`."""
+    """Replaces `shared.processes.is_gone`."""
     task = World.kernel.current
     assert task is not None
     here = task.process.machine
@@ -226,11 +226,11 @@ def _is_gone(process: ProcessIdentity | None) -> bool:
 
 
 def _nothing(*_: Any) -> None:
-    """The volume of a simulation lies in memory."""
+    """Do nothing, because the volume of a simulation is in memory."""
 
 
 def _remembering_read() -> Callable[..., Any]:
-    """The same bytes are the same frozen document: they are parsed once in all worlds."""
+    """Return a function that parses the same bytes once in all worlds, because documents are frozen."""
     known: dict[Any, Any] = {}
 
     def read(path: Any, kind: Any) -> Any:
@@ -247,7 +247,7 @@ def _remembering_read() -> Callable[..., Any]:
 
 
 class Attached(dict[str, Any]):
-    """As the attached folders of `shared.mirror.attached`: a training process has none."""
+    """Replaces the attached folders of `shared.mirror.attached`. A training process has none."""
 
     def __bool__(self) -> bool:
         task = World.kernel.current if _is_simulated() else None
@@ -271,7 +271,7 @@ class WallClock(datetime):
 
 
 class Event:
-    """As `threading.Event`."""
+    """Simulates `threading.Event`."""
 
     def __init__(self) -> None:
         self._is_set = False
@@ -291,7 +291,7 @@ class Event:
 
 
 class Lock:
-    """As `threading.Lock`, in a `with` statement."""
+    """Simulates `threading.Lock` in a `with` statement."""
 
     def __init__(self) -> None:
         self._is_held = False
@@ -308,7 +308,7 @@ class Lock:
 
 
 class Thread:
-    """As `threading.Thread`, in the process that starts it."""
+    """Simulates `threading.Thread` in the process that starts it."""
 
     def __init__(self, target: Callable[..., Any], args: Any = (), name: str = "", daemon: bool = False) -> None:
         self._target, self._args = target, args
@@ -329,7 +329,7 @@ class Thread:
 
 
 class Timer(Thread):
-    """As `threading.Timer`."""
+    """Simulates `threading.Timer`."""
 
     def __init__(self, interval: float, function: Callable[..., Any], args: Any = ()) -> None:
         super().__init__(function, args)

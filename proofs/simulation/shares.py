@@ -1,4 +1,4 @@
-"""Many worlds one after another in one process."""
+"""Runs many worlds one after another in one process."""
 
 import gc
 import logging
@@ -12,9 +12,9 @@ from proofs.simulation.world import Outcome, Play, run_world
 
 
 def some_worlds(seeds: range, kind: type[Play] = Play) -> list[Outcome]:
-    """The worlds of these seeds."""
+    """Run the worlds of these seeds."""
     logging.disable()
-    # Nothing in a world lives long: to look for cycles costs more than their memory, which each call gives back.
+    # Nothing in a world lives long, so a search for cycles costs more than their memory, which each call gives back.
     gc.collect()
     gc.disable()
     with in_memory() as folder, simulated():
@@ -23,7 +23,7 @@ def some_worlds(seeds: range, kind: type[Play] = Play) -> list[Outcome]:
 
 @contextmanager
 def in_memory() -> Iterator[Path]:
-    """A folder in memory where the machine has one."""
+    """A temporary folder, in memory if the machine has /dev/shm."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder) / "volume"

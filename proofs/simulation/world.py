@@ -1,8 +1,8 @@
-"""One whole random schedule of a small world: workers, their children, the API and the faults, from one seed.
+"""One complete random schedule of a small world: workers, their children, the API and the faults, from one seed.
 
 The workers are the product's own: `Worker`, `Sweeper`, `AttemptRun`, `Heartbeat`, `StopRequests`, `HeartbeatWatchdog`
-and all below
-them. Simulated are Redis (`FakeQueue`), the training itself (`Child`: batches are waits), and the machines.
+and everything below them. Redis (`SimulatedQueue`), the training (`Child`: batches are waits) and the machines are
+simulated.
 """
 
 import shutil
@@ -38,7 +38,7 @@ from worker.training.stop_requests import StopRequests
 
 # No back-off: the pause before the next attempt would hide a trainer that lives too long.
 SETTINGS = Settings(retry_backoff_seconds=0, volume_reserve_bytes=1)
-# Faults come in the first so many seconds; after the last one every job must have its result within the second number.
+# Faults come in the first FAULT_SECONDS. Every job must have its result within QUIET_SECONDS after them.
 FAULT_SECONDS = 30.0
 QUIET_SECONDS = 900.0
 
@@ -47,7 +47,7 @@ _RECORD = record()
 
 @dataclass
 class Outcome:
-    """`broken` says which promise was broken and when; None where all were kept."""
+    """`broken`: which promise was broken and when; None if all were kept."""
 
     seed: int
     broken: str | None = None
@@ -61,9 +61,9 @@ def run_world(
     tell: Callable[[str], None] | None = None,
     kind: "type[Play] | None" = None,
 ) -> Outcome:
-    """The world of `seed` below `root`, which is emptied. Inside of `simulated()` only.
+    """Run the world of `seed` below `root`, which is emptied. Only inside `simulated()`.
 
-    `tell` hears of every change to the volume and of every fault.
+    `tell` is called with every change to the volume and every fault.
     """
     shutil.rmtree(root, ignore_errors=True)
     play = (kind or Play)(Random(seed), root, settings)
@@ -74,7 +74,7 @@ def run_world(
 
 
 def run_play(play: "Play") -> None:
-    """From its beginning to its verdict."""
+    """Run a play from its beginning to its verdict."""
     World.thread, World.is_on = threading.get_ident(), True
     try:
         play.run()
@@ -83,7 +83,7 @@ def run_play(play: "Play") -> None:
 
 
 class Play:
-    """Who is there, and what happens to them when."""
+    """The processes of a world, and what happens to them when."""
 
     def __init__(self, chance: Random, root: Path, settings: Settings) -> None:
         self.chance = chance
@@ -102,7 +102,7 @@ class Play:
         self._is_over = False
 
     def run(self) -> None:
-        """From the beginning to the verdict."""
+        """Run the world from its beginning to its verdict."""
         for worker in self._workers:
             self.kernel.begin(worker, self._work, worker)
         self.plan()
@@ -120,18 +120,18 @@ class Play:
         self.counts["simulated seconds"] += round(self.kernel.now)
 
     def plan(self) -> None:
-        """Jobs and faults."""
+        """Plan jobs and faults."""
         for number in range(self.chance.randint(1, 3)):
             self._plan_a_job(number)
         for _ in range(self.chance.randint(1, 7)):
             self.kernel.at(self.chance.uniform(0, FAULT_SECONDS), self._fault())
 
     def settings_of(self, _machine: Machine) -> Settings:
-        """Those of the worker on a machine."""
+        """The settings of the worker on a machine."""
         return self.settings
 
     def verdict_volume(self) -> Volume:
-        """What is judged in the end."""
+        """The volume to judge at the end."""
         return self.volume
 
     def _count_ends(self, volume: Volume) -> None:
@@ -142,7 +142,7 @@ class Play:
                 self.counts["attempts whose worker was seen to be gone"] += "ended without a report" in str(end)
 
     def _supervise(self) -> None:
-        """Start again what has ended; look whether all is quiet."""
+        """Restart what has ended, and check whether all is quiet."""
         self._workers = [self._again(worker, self._work) for worker in self._workers]
         self._api = self._again(self._api, self._keep_api)
         now = self.kernel.now
@@ -168,17 +168,17 @@ class Play:
     # The worker
 
     def _work(self, process: Process) -> None:
-        """What `worker.supervisor.main` does before it has a volume: nothing."""
+        """Run a worker. Without a bucket, `worker.supervisor.main` does nothing before it has a volume."""
         self._run_worker(process, self.volume)
 
     def nursery(self, process: Process) -> "Nursery":
         return Nursery(self, process)
 
     def _keep_api(self, process: Process) -> None:
-        """What the API does beside its requests: nothing."""
+        """Do nothing: without a bucket, the API does nothing beside its requests."""
 
     def _run_worker(self, process: Process, volume: Volume) -> None:
-        """What `worker.supervisor.main` and Celery do with a worker."""
+        """Run a worker as `worker.supervisor.main` and Celery do."""
         settings = self.settings_of(process.machine)
         worker = Worker(settings, volume, self.job_queue, self.nursery(process))  # type: ignore[arg-type]
         process.drain = worker.drain.set
@@ -186,12 +186,12 @@ class Play:
         for _ in range(settings.slots - 1):
             self.kernel.begin(process, self._serve, worker)
         self._serve(worker)
-        with suppress(OSError):  # its card stays; nothing is decided by it
+        with suppress(OSError):  # its card stays, but decides nothing
             worker.end()
         self.kernel.exit(process, 0)
 
     def _serve(self, worker: Worker) -> None:
-        """One of Celery's threads."""
+        """Run one of Celery's threads."""
         while not worker.drain.is_set():
             if worker.may_take() and self.job_queue.take():
                 worker.run_next()
@@ -219,7 +219,7 @@ class Play:
             self.counts["requests that the volume refused"] += 1
 
     def new_record(self, job_id: str) -> JobRecord:
-        """The job with that id."""
+        """A job with that id."""
         spec = _RECORD.spec.model_copy(update={"priority": self.chance.randint(0, 1)})
         project = self.chance.choice([DEFAULT_PROJECT, "other"])
         return _RECORD.model_copy(update={"id": job_id, "spec": spec, "project": project})
@@ -243,7 +243,7 @@ class Play:
     # The faults
 
     def _fault(self) -> Callable[[], None]:
-        """One fault, drawn now, done at its moment."""
+        """Draw one fault now, and return the function that causes it."""
         name, fault = self.chance.choice(self.faults())
 
         def act() -> None:
@@ -254,7 +254,7 @@ class Play:
         return act
 
     def faults(self) -> list[tuple[str, Callable[[], None]]]:
-        """What may happen, by name."""
+        """The possible faults, by name."""
         return [
             ("killed", lambda: self._arm(self._someone(), self.kernel.kill)),
             ("frozen", lambda: self._arm(self._someone(), self._freeze)),
@@ -268,13 +268,13 @@ class Play:
         ]
 
     def _seconds(self) -> float:
-        """Around the times that the protocol counts, 20 s and 30 s, and short ones."""
+        """Draw a number of seconds: around 20 s and 30 s, the protocol's own times, or short."""
         return self.chance.choice(
             [self.chance.uniform(0, 10), self.chance.uniform(10, 40), self.chance.uniform(30, 70)]
         )
 
     def _some_worker(self) -> Process:
-        """Mostly one that runs a job."""
+        """Choose a worker, mostly one that runs a job."""
         busy = [worker for worker in self._workers if _living_children(worker)]
         return self.chance.choice(busy if busy and self.chance.random() < 0.8 else self._workers)
 
@@ -323,7 +323,7 @@ def _living_children(worker: Process) -> list[Process]:
 
 
 class Nursery:
-    """As `worker.supervisor.nursery.Nursery`."""
+    """Simulates `worker.supervisor.nursery.Nursery`."""
 
     child_start = "forkserver"
     sickness = ""
@@ -337,17 +337,17 @@ class Nursery:
         return Child(self._play, self._worker)
 
     def put_back(self, _child: "Child") -> None:
-        """It has no process yet."""
+        """Do nothing, because the child has no process yet."""
 
     def distrust(self, _reason: str) -> None:
-        """The next one is as good as any."""
+        """Do nothing, because every child is equally good."""
 
     def forget_programs(self) -> None:
-        """Nothing is compiled here."""
+        """Do nothing, because nothing is compiled here."""
 
 
 class Child:
-    """As `worker.supervisor.child.Child`, and the training program in it: the product's way to look, sham batches."""
+    """Simulates `worker.supervisor.child.Child` and its training program: the product's own checks, sham batches."""
 
     def __init__(self, play: Play, worker: Process) -> None:
         self._play = play
@@ -433,7 +433,7 @@ class Child:
         self._attempt.conclude(Conclusion(ending=ending, may_retry=ending is None))
 
     def _resume(self, events: EventWriter) -> int:
-        """The number of whole epochs after which the run resumes."""
+        """Return the number of whole epochs after which the run resumes."""
         earlier = [one for one in self._attempt.job.attempts() if one.number < self._attempt.number]
         found = next((one for one in reversed(earlier) if points_of(one)), None)
         if found is None:
