@@ -84,10 +84,11 @@ class EarlierModel:
             raise
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, RecursionError) as error:
             raise CannotStart("its best model cannot be read") from error
-        problems = check_config(config) if isinstance(config, dict) else ["it is none"]
-        if problems:
-            raise CannotStart(f"the configuration of its best model {getattr(problems[0], 'detail', problems[0])}")
-        return dict(config)
+        if not isinstance(config, dict):
+            raise CannotStart("its best model cannot be read")
+        if problems := check_config(config):
+            raise CannotStart(f"its best model cannot be built: {problems[0].detail}")
+        return config
 
     @cached_property
     def head(self) -> Head | str:

@@ -16,7 +16,7 @@ from shared.sweep.trial import Trial, best_of
 
 @dataclass(frozen=True)
 class SweepReplay:
-    """A sweep under a rule. Times are seconds of compute time, `duration` is from the first trial to the last.
+    """A sweep under a rule. `seconds` are of all devices; `duration` is from the first trial to the last.
 
     `unknown` counts the trials that a rule had stopped when they were recorded: their later epochs are not known.
     `winner` is the best trial and `winner_then` the best under the rule; `lost` is how much worse the value of the
@@ -47,7 +47,7 @@ def replay_sweep(spec: SweepSpec, trials: Sequence[Trial], rule: StoppingRule) -
     then, duration = _Run(changed, told).run()
     mode = spec.objective.mode
     before, after = best_of(told, mode), best_of(then, mode)
-    whole, left = (sum(sum(trial.seconds) for trial in some) for some in (told, then))
+    whole, left = (sum(trial.trained_seconds() for trial in some) for some in (told, then))
     known, found = before.best(mode) if before else None, after.best(mode) if after else None
     return SweepReplay(
         rule=rule.name,

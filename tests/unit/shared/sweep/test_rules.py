@@ -1,5 +1,6 @@
 """Which trials cannot win, by each rule, and what a past sweep would have been under another rule."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,9 @@ def test_a_replay_frees_the_place_of_what_it_stops_and_says_what_that_saved() ->
     found = replay_sweep(spec("none", parallel=2), trials, StoppingRule(name="median", min_epochs=4))
     assert (found.stopped, found.seconds_saved, found.is_winner_lost) == ((5,), 16, False)
     assert found.duration == 44
+    on_two = [replace(one, devices=2) for one in trials]
+    doubled = replay_sweep(spec("none", parallel=2), on_two, StoppingRule(name="median", min_epochs=4))
+    assert (doubled.seconds, doubled.seconds_saved, doubled.duration) == (200, 32, 44)
 
 
 def test_a_replay_says_that_the_winner_would_have_been_lost() -> None:
