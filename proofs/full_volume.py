@@ -1,8 +1,8 @@
 """A nearly full volume fails no job: `python -m proofs.full_volume --minutes 5 --jobs 10` (`make full-volume`).
 
 A worker trains a large model, and jobs wait in its queue. The volume is filled until 3 MB are left, and freed space is
-filled again. After `--minutes` there is space again. Then every job must end without a failure, and the large one must
-resume. Needs the right to mount a tmpfs.
+filled again. After `--minutes` there is space again. Then every job must end without a failure.
+Needs the right to mount a tmpfs.
 """
 
 import argparse

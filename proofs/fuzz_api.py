@@ -70,6 +70,10 @@ _VALUES: tuple[Any, ...] = (
 )
 
 
+# The codes of a 503 that a working API may answer.
+_BUSY = {"index_building", "too_many_streams"}
+
+
 @dataclass
 class Wrong:
     """A request with a wrong answer, and what is wrong."""
@@ -164,7 +168,7 @@ class Sender:
 
     def _judge(self, request: Request, status: int, content_type: str, body: bytes) -> None:
         self.statuses[status] += 1
-        if status >= 500 and status != 503:
+        if status >= 500 and not _is_expected_503(request, status, body):
             self.wrong.append(Wrong(request.content, f"{status}: {body[:500]!r}"))
         elif status >= 400 and request.method != "HEAD":
             self._judge_problem(request, status, content_type, body)
@@ -371,6 +375,14 @@ def main() -> int:
 def _resident_mb(api: ApiProcess) -> float:
     status = "".join(Path(f"/proc/{pid}/status").read_text() for pid in api.workers())
     return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+
+
+def _is_expected_503(request: Request, status: int, body: bytes) -> bool:
+    """Whether an API without a fault answers so: one that is not ready, or busy. A HEAD has no body to tell."""
+    if status != 503 or request.method == "HEAD":
+        return status == 503
+    document = json.loads(body) if _is_json(body.decode(errors="replace")) else {}
+    return document.get("status") == "not_ready" or document.get("code") in _BUSY
 
 
 def _is_json(line: str) -> bool:

@@ -128,8 +128,8 @@ def _moments(client: Client, job: dict[str, Any]) -> dict[str, float]:
 
 
 def restart(data: Path, rounds: int) -> Part:
-    """(e) The first of the article's jobs after a start of the service: without and with programs kept from before."""
-    part = Part("(e) the first job after a restart")
+    """(f) The first of the article's jobs after a start of the service: without and with programs kept from before."""
+    part = Part("(f) the first job after a restart")
     ways = ("compiles", "finds its programs")
     rows: dict[str, list[float]] = {way: [] for way in ways}
     ends: dict[str, list[float]] = {way: [] for way in ways}
