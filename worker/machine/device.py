@@ -1,10 +1,10 @@
 """The name and the use of this worker's device, from NVIDIA's own library, which creates no CUDA context."""
 
-import os
 import platform
 
 from shared.problems import FitstopError
 from shared.worker_card import GpuUse
+from worker.machine.gpu_use import GpuMeter, find_first_gpu, find_handle
 
 
 class DeviceUnusable(FitstopError):
@@ -15,36 +15,17 @@ class DeviceUnusable(FitstopError):
 
 def device_name() -> str:
     """The name of the first GPU that this process may use, such as `NVIDIA H200`; else `CPU`. Raises DeviceUnusable."""
-    index = _first_index()
-    return _cpu() if index is None else _gpu(index)
+    gpu = find_first_gpu()
+    return _cpu() if gpu is None else _gpu(gpu)
 
 
 def device_use() -> GpuUse | None:
     """Utilization and memory of the first GPU, by all processes; None on a CPU, or if the driver does not report it."""
-    index = _first_index()
-    if index is None:
+    with GpuMeter() as gpu:
+        now, total = gpu.read(), gpu.memory_bytes
+    if now.percent is None or now.memory_bytes is None or total is None:
         return None
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        memory, rates = pynvml.nvmlDeviceGetMemoryInfo(handle), pynvml.nvmlDeviceGetUtilizationRates(handle)
-        pynvml.nvmlShutdown()
-    except pynvml.NVMLError:
-        return None
-    return GpuUse(used_percent=int(rates.gpu), used_bytes=int(memory.used), total_bytes=int(memory.total))
-
-
-def _first_index() -> int | None:
-    """The index of the first GPU that this process may use; None if it may use none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and (not visible.strip() or visible.strip() == "-1"):
-        return None
-    first = visible.split(",")[0].strip() if visible else "0"
-    return int(first) if first.isdecimal() else 0
+    return GpuUse(used_percent=int(now.percent), used_bytes=now.memory_bytes, total_bytes=total)
 
 
 def device_is_well(name: str) -> bool:
@@ -55,7 +36,7 @@ def device_is_well(name: str) -> bool:
         return False
 
 
-def _gpu(index: int) -> str:
+def _gpu(gpu: str) -> str:
     try:
         import pynvml
     except ImportError:
@@ -66,13 +47,13 @@ def _gpu(index: int) -> str:
         pynvml.nvmlInit()
         if pynvml.nvmlDeviceGetCount() == 0:
             return _cpu()
-        name = pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(index))
+        name = pynvml.nvmlDeviceGetName(find_handle(pynvml, gpu))
         pynvml.nvmlShutdown()
     except none:
         return _cpu()
     except pynvml.NVMLError as error:
         raise DeviceUnusable(
-            f"NVIDIA's driver does not answer for GPU {index} ({error}); `nvidia-smi` shows it too. A container that "
+            f"NVIDIA's driver does not answer for GPU {gpu} ({error}); `nvidia-smi` shows it too. A container that "
             "lost its GPU must be restarted (nvidia-container-toolkit#48). To train on the CPU instead, set "
             "CUDA_VISIBLE_DEVICES=-1"
         ) from error

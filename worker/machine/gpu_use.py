@@ -31,7 +31,7 @@ class GpuMeter:
     """
 
     def __init__(self, card: str | None = None) -> None:
-        self._card = os.environ.get("CUDA_VISIBLE_DEVICES") if card is None else card
+        self._card = find_first_gpu() if card is None else card
         self.name: str | None = None
         self.memory_bytes: int | None = None
         self._library: ModuleType | None = None
@@ -47,7 +47,8 @@ class GpuMeter:
         except pynvml.NVMLError:
             return self
         self._library = pynvml
-        self._handle = self._ask(lambda nvml: _find(nvml, self._card))
+        if (card := self._card) is not None:
+            self._handle = self._ask(lambda nvml: find_handle(nvml, card))
         if self._handle is not None:
             self.name = self._ask(lambda nvml: str(nvml.nvmlDeviceGetName(self._handle)))
             self.memory_bytes = self._ask(lambda nvml: int(nvml.nvmlDeviceGetMemoryInfo(self._handle).total))
@@ -79,9 +80,14 @@ class GpuMeter:
             return None
 
 
-def _find(nvml: Any, visible: str | None) -> Any:
-    """NVML's handle of the first GPU in CUDA_VISIBLE_DEVICES, by number or UUID; None if it names none."""
-    first = "0" if visible is None else visible.split(",")[0].strip()
-    if first.isdecimal():
-        return nvml.nvmlDeviceGetHandleByIndex(int(first))
-    return nvml.nvmlDeviceGetHandleByUUID(first) if first.startswith(("GPU-", "MIG-")) else None
+def find_first_gpu() -> str | None:
+    """The number or UUID of the first GPU in CUDA_VISIBLE_DEVICES; None if it names none, as -1."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    return first if first.isdecimal() or first.startswith(("GPU-", "MIG-")) else None
+
+
+def find_handle(nvml: Any, gpu: str) -> Any:
+    """NVML's handle of a GPU by its number or UUID. Raises NVMLError if the driver does not have it."""
+    if gpu.isdecimal():
+        return nvml.nvmlDeviceGetHandleByIndex(int(gpu))
+    return nvml.nvmlDeviceGetHandleByUUID(gpu)

@@ -22,8 +22,8 @@ DOTS = {"dataset": {"id": "dots"}, "model": FAST, "hyperparameters": {"epochs": 
 def data(page_api):
     """Images `dots` in three classes, 8 x 6 pixels; arrays `moves` of two rows' shapes: (12,), and images `frames`."""
     counts = {"cat": 12, "dog": 9, "emu": 9}
-    files = {f"{name}/{at}.png": picture(100 * len(name) + at) for name in counts for at in range(counts[name])}
-    files = {name: picture(at, size=(16, 16)) for at, name in enumerate(files)}
+    names = [f"{name}/{at}.png" for name in counts for at in range(counts[name])]
+    files = {name: picture(at, size=(16, 16)) for at, name in enumerate(names)}
     generator = np.random.default_rng(1)
     classes = generator.integers(0, 3, 60)
     contents = {

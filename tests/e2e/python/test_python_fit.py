@@ -1,6 +1,5 @@
 """`fitstop.fit` over a real service: the article's model, its numbers, and what it does beside training."""
 
-import json
 import os
 import signal
 import subprocess
@@ -71,9 +70,7 @@ def test_the_article_has_the_numbers_of_the_same_job_by_json_and_stops_by_itself
 
     spec = run.job["spec"]
     posted = {name: spec[name] for name in ("dataset", "model", "hyperparameters", "callbacks")}
-    assert (
-        posted["model"]["config"] == json.loads(model.to_json()) | {"build_config": None} or posted["model"]["weights"]
-    )
+    assert posted["model"]["weights"]
     by_json = fitstop.submit(posted).wait(verbose=False)
     assert by_json.history == run.history
     assert by_json.stop == run.stop
@@ -267,8 +264,6 @@ def test_a_finished_run_is_extended_and_a_failed_one_raises(client):
     run = fitstop.fit(small_model(), x, y, validation_split=0.25, epochs=2, verbose=0)
     longer = run.extend(epochs=4).wait(verbose=False)
     assert (longer.epoch, longer.history["loss"][:2]) == (4, run.history["loss"])
-    diverging = keras.Sequential([keras.layers.Dense(1)])
-    diverging.compile(keras.optimizers.SGD(10.0), "mse")
     with pytest.raises(fitstop.JobFailed, match="diverged"):
         fitstop.fit(keras_regression(), x * 1e15, y * 1e15, validation_split=0.25, epochs=50, verbose=0)
 

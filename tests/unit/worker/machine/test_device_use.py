@@ -1,51 +1,45 @@
-"""What a worker tells of its GPU's use, by a driver's library that answers as NVIDIA's does."""
-
-import sys
-from types import SimpleNamespace
+"""What a worker reports of its GPU, by a driver's library that answers as NVIDIA's does."""
 
 import pytest
 
 from shared.worker_card import GpuUse
-from worker.machine.device import device_use
+from tests.support.nvml import Gpu, driver_of
+from worker.machine.device import DeviceUnusable, device_name, device_use
 
 
-class DriverError(Exception):
-    pass
+@pytest.fixture(autouse=True)
+def _every_gpu(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-@pytest.fixture
-def driver(monkeypatch):
-    """A driver of two GPUs; `fault`, where it is set, is what it answers instead."""
-    state = SimpleNamespace(fault=None, asked=[])
-
-    def handle(index):
-        state.asked.append(index)
-        if state.fault:
-            raise state.fault
-        return index
-
-    library = SimpleNamespace(
-        NVMLError=DriverError,
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetHandleByIndex=handle,
-        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(used=61 * 10**9, total=141 * 10**9, free=80 * 10**9),
-        nvmlDeviceGetUtilizationRates=lambda _: SimpleNamespace(gpu=83, memory=40),
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", library)
-    return state
+@pytest.mark.parametrize(
+    ("visible", "name", "percent"),
+    [(None, "L4", 83), ("1,0", "H200", 7), ("GPU-b", "H200", 7), ("GPU-b,GPU-a", "H200", 7), (" 1", "H200", 7)],
+)
+def test_the_first_gpu_that_the_worker_may_use_is_reported(monkeypatch, visible, name, percent):
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with driver_of(Gpu("GPU-a", name="L4"), Gpu("GPU-b", name="H200", percent=7)):
+        assert device_name() == name
+        assert device_use() == GpuUse(used_percent=percent, used_bytes=61 * 10**9, total_bytes=141 * 10**9)
 
 
-def test_the_use_of_the_first_gpu_that_the_worker_may_use_is_told(driver, monkeypatch):
-    assert device_use() == GpuUse(used_percent=83, used_bytes=61 * 10**9, total_bytes=141 * 10**9)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
-    device_use()
-    assert driver.asked == [0, 1]
+@pytest.mark.parametrize("visible", ["-1", "", "GPU-unknown"])
+def test_a_worker_that_may_use_no_gpu_is_on_the_cpu(monkeypatch, visible):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with driver_of():
+        assert device_name().startswith("CPU")
+        assert device_use() is None
 
 
-def test_on_a_cpu_and_by_a_driver_that_does_not_answer_nothing_is_told(driver, monkeypatch):
-    driver.fault = DriverError("GPU is lost")
-    assert device_use() is None
-    driver.fault = None
+def test_a_gpu_that_is_lost_has_no_use_and_is_an_error():
+    with driver_of(Gpu("GPU-a", is_lost=True)):
+        assert device_use() is None
+        with pytest.raises(DeviceUnusable, match="CUDA_VISIBLE_DEVICES=-1"):
+            device_name()
+
+
+def test_on_the_cpu_no_driver_is_asked(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert device_use() is None
+    with driver_of(Gpu("GPU-a", is_lost=True)):
+        assert device_name().startswith("CPU")
