@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: "Settings") -> "Flask":
-    """The API on one volume. Creates the volume's folders; raises OSError if it cannot."""
+    """Create the API on one volume, and the volume's folders. Raises OSError if it cannot."""
     # Here and not above, so that `python -m api.datasets.ingest` starts without Flask and Celery.
     from flask import Flask
 

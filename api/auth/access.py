@@ -2,7 +2,7 @@
 
 The key comes in `Authorization: Bearer` and nowhere else: addresses end up in logs and histories. A browser that is
 logged in at the page sends a cookie instead (`api.auth.cookie`), which represents its key. The header has precedence.
-Not Flask-HTTPAuth: it would replace the reading of one header.
+Flask-HTTPAuth is not used: it would only replace the reading of one header.
 """
 
 from contextlib import suppress
@@ -29,7 +29,7 @@ _KEY = "fitstop_scopes"
 _REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "shared": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "send `Authorization: Bearer <key>`"
-# A longer text is no key and is not hashed.
+# A longer text cannot be a key and is not hashed.
 _MOST_CHARACTERS = 512
 
 
@@ -144,7 +144,7 @@ def _find_by_header(sent: str) -> KnownKey | None:
 
 
 def _redirect_to_sign_in() -> Response:
-    """The redirect returns to the requested page after the log-in."""
+    """Redirect to the log-in page, which leads back to the requested page."""
     return redirect(f"{SIGN_IN}?{urlencode({'next': request.full_path.rstrip('?')})}", 303)
 
 

@@ -1,4 +1,4 @@
-"""GET /keys, POST /keys, POST /keys/{id}/revoke: who may use the service. All of it needs the scope `admin`."""
+"""GET /keys, POST /keys, POST /keys/{id}/revoke: the API keys. All three need the scope `admin`."""
 
 from dataclasses import asdict
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Make a key and print it: `python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`.
+"""Create a key and print it: `python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`.
 
 It creates the first key on a machine of the API (FITSTOP_STATE_FOLDER), or a new one after the last was lost. Write
 access to that folder allows everything anyway.

@@ -1,6 +1,7 @@
 """The quotas of a project, from `FITSTOP_PROJECT_QUOTAS`: bytes, unfinished jobs, GPU seconds and cost in a month.
 
-A quota of a month or of bytes is 403, since waiting for seconds does not help; that of unfinished jobs is 429.
+Above a quota of a month or of bytes the answer is 403, since a retry after seconds does not help. Above that of
+unfinished jobs it is 429.
 """
 
 from api.auth.access import caller

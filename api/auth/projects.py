@@ -36,17 +36,17 @@ PROJECT: Schema = text(
 
 
 def own_project() -> str | None:
-    """The only project that the caller reaches; None: all."""
+    """The only project that the caller reaches; None if the caller reaches all."""
     return None if caller().scope == "admin" else caller().project
 
 
 def reaches(project: str | None) -> bool:
-    """Whether the caller reaches objects of a project; None: the project is unknown."""
+    """Whether the caller reaches objects of a project, which is None if it is unknown."""
     return own_project() in {None, project}
 
 
 def read_project(query: Query) -> str | None:
-    """The project that the parameter `project` asks for, or the caller's; None: all."""
+    """The project that the parameter `project` asks for, or the caller's; None for all projects."""
     return query.parse("project", _project, None) or own_project()
 
 

@@ -3,7 +3,8 @@
 Above a limit the answer is 429 with `Retry-After`. For a limit with a time window, each answer has the remaining quota
 (`RateLimit` and `RateLimit-Policy`, draft-ietf-httpapi-ratelimit-headers-10).
 
-Not Flask-Limiter: it limits requests alone, has other headers, and asks Redis three times for a count and its window.
+Flask-Limiter is not used: it limits only requests, has other headers, and asks Redis three times for a count and its
+window.
 """
 
 import math
@@ -91,7 +92,7 @@ def count_upload() -> Iterator[None]:
 def take_stream() -> Callable[[], None]:
     """Reserve an event stream; call the returned function to release it. Raises HttpProblem 429, 503.
 
-    A link to a job gets none, since many people may have it.
+    A link to a job gets no stream, since many people may have it.
     """
     current, key_id = service(), caller().key_id
     if caller().is_shared:

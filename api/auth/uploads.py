@@ -86,9 +86,9 @@ def remove_unused(
     remove: Callable[[str], bool],
     missing: str,
 ) -> tuple[str, int]:
-    """Remove an upload that no unfinished job or sweep uses: 204.
+    """Remove an upload that no unfinished job or sweep uses, and answer 204.
 
-    Raises NotFound, which says `missing`, and Conflict.
+    Raises NotFound with the text `missing`, and Conflict.
     """
     if info is None:
         raise NotFound(missing)
@@ -109,7 +109,7 @@ def _check_unused(what: str, is_user: Callable[[JobRecord], bool]) -> None:
 
 
 def _check_no_sweep_uses(what: str, upload_id: str) -> None:
-    """A sweep that runs needs its uploads also while none of its trials is unfinished."""
+    """Raise Conflict if a running sweep uses the upload, even while none of its trials is unfinished."""
     volume = service().volume
     folders = (sweep_folder(volume, sweep_id) for sweep_id in sweep_ids(volume))
     running = (folder for folder in folders if folder.is_running() and not folder.cancel_file.exists())

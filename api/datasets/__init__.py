@@ -1,1 +1,1 @@
-"""The routes under /datasets: uploads are received here and parsed in a process apart (`api.datasets.ingest`)."""
+"""The routes under /datasets. They receive uploads, which a separate process parses (`api.datasets.ingest`)."""

@@ -1,8 +1,8 @@
 """PUT, GET, PATCH and DELETE /datasets/{id}/uploads/{id}: uploads that resume after a lost connection.
 
-By the draft Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload): a client starts an upload, asks for its
-offset, and appends from there; its last request completes the upload. The client chooses the upload's id, so it can
-find it after a restart. Not tus: the same requests with headers of its own, and no standard.
+They follow the draft Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload): a client starts an upload, asks
+for its offset, and appends from there. Its last request completes the upload. The client chooses the upload's id, so it
+can find it after a restart. tus is not used: it has the same requests with other headers, and is not a standard.
 """
 
 import base64

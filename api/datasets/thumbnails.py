@@ -1,6 +1,6 @@
-"""GET /datasets/{id}/images: thumbnails that were made at the upload of the images.
+"""GET /datasets/{id}/images: thumbnails that were created at the upload of the images.
 
-Nothing of an upload is decoded in the API's own process.
+The API's own process decodes nothing of an upload.
 """
 
 from base64 import b64encode

@@ -1,8 +1,8 @@
 """GET /openapi.json and GET /schema/job.json: the API's description.
 
 Built from the models that validate input, the shapes of the answers, and the route table; the only module that builds
-OpenAPI documents. Not flask-openapi: it reads malformed JSON as null, where `api.http.strict_json` reports the error
-and its place.
+OpenAPI documents. flask-openapi is not used: it reads malformed JSON as null, while `api.http.strict_json` reports the
+error and its place.
 """
 
 import inspect
@@ -209,7 +209,7 @@ def _name(status: int) -> str:
 
 
 def _text(app: Flask) -> str:
-    """The document as JSON. It is built at the first request, since that would make the start slow."""
+    """The document as JSON. It is built at the first request, so that the API starts faster."""
     if _KEPT not in app.extensions:
         app.extensions[_KEPT] = json.dumps(document(app), ensure_ascii=False) + "\n"
     return str(app.extensions[_KEPT])

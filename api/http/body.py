@@ -1,4 +1,4 @@
-"""The body of a request, read once and within limits, whether its length was announced or not."""
+"""The body of a request, read once and within limits, with or without a Content-Length."""
 
 from collections.abc import Iterator
 

@@ -14,9 +14,9 @@ _ONE_RANGE = re.compile(r"bytes=[ \t]*(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))[ \t
 def with_plain_range(environ: Mapping[str, Any], length: int, etag: str) -> dict[str, Any]:
     """The WSGI environment with the range to serve of `length` bytes: one plain range, or no `HTTP_RANGE` at all.
 
-    Ignored, so that the whole file is sent: another unit than bytes, a malformed range, several ranges, and any range
-    where `If-Range` is not exactly the strong `etag` (given without its quotes). A range that begins at the end or
-    beyond it stays, and becomes a 416.
+    These are ignored, so that the whole file is sent: another unit than bytes, a malformed range, several ranges, and
+    any range if `If-Range` is not exactly the strong `etag` (given without its quotes). A range that begins at the end
+    or beyond it is kept, and Werkzeug answers 416.
     """
     plain = {name: value for name, value in environ.items() if name not in {"HTTP_RANGE", "HTTP_IF_RANGE"}}
     condition = environ.get("HTTP_IF_RANGE")

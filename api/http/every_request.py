@@ -34,7 +34,7 @@ def install(app: Flask) -> None:
 
 
 def request_id() -> str:
-    """The id of the current request: the client's `X-Request-Id` where that is valid, else a new one."""
+    """The id of the current request: the client's `X-Request-Id` if it is valid, else a new one."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-Id", "")
         g.request_id = sent if _VALID_ID.fullmatch(sent) else _IDS.new()
@@ -42,7 +42,7 @@ def request_id() -> str:
 
 
 class _RequestIds:
-    """Unique ids: a random part per process and a counter. The system gives random bytes under a lock, so once only."""
+    """Unique ids: a random part per process and a counter. Random bytes need a lock, so they are read only once."""
 
     def __init__(self) -> None:
         self.renew()

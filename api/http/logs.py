@@ -10,7 +10,7 @@ from shared.times import utc_now
 
 
 class JsonLine(logging.Formatter):
-    """A record as one line of ASCII: JSON escapes line breaks, control characters and marks that turn the text around.
+    """A record as one line of ASCII: JSON escapes line breaks, control characters and marks of the text's direction.
 
     The fields of `extra={"facts": {...}}` are added to the line. An API key in a record is shortened to its public
     name. Each of `secrets`, which no pattern recognizes, is replaced by asterisks.

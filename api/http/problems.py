@@ -1,10 +1,10 @@
-"""Every error as an RFC 9457 problem document, `application/problem+json`; the only place that makes one.
+"""Every error as an RFC 9457 problem document, `application/problem+json`. No other module makes one.
 
     FitstopError
     ├── Refused        422, with every problem by its place
     ├── NotFound       404
     ├── Conflict       409
-    └── HttpProblem    the status it names: what only HTTP knows (sizes, media types, time-outs, too many streams)
+    └── HttpProblem    its own status, for problems of HTTP (sizes, media types, time-outs, too many streams)
 
 A full volume is 507. A volume that fails is 503, and so is a document on it that a newer version has written. Any other
 exception is 500 and logged with the request's id. No problem document contains a path or a traceback.
@@ -136,7 +136,7 @@ def _refused(error: Refused) -> Response:
 
 
 def _unusable(error: UnusableDocument) -> Response:
-    """A newer version's document is 503, since an upgraded API can answer it; a damaged one is 500."""
+    """Answer 503 for a document of a newer version, which an upgraded API can read, and 500 for a damaged one."""
     log.error("a document on the volume cannot be used (request %s)", request_id(), exc_info=error)
     if isinstance(error, NewerFormat):
         return document(503, error.code, str(error), headers={"Retry-After": str(_UPGRADE_SECONDS)})

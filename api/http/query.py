@@ -1,4 +1,4 @@
-"""The strict query of a request: unknown or repeated parameters and invalid values are reported at once."""
+"""The strict query of a request: unknown or repeated parameters and invalid values are reported together."""
 
 from collections.abc import Callable
 from string import ascii_uppercase
@@ -43,7 +43,7 @@ class Query:
         return self.parse(name, parse, default)
 
     def flag(self, name: str) -> bool:
-        """`true` or `false`; false where it is not given."""
+        """`true` or `false`; false if it is not given."""
 
         def parse(text: str) -> bool:
             if text not in {"true", "false"}:
@@ -53,7 +53,7 @@ class Query:
         return self.parse(name, parse, default=False)
 
     def parse(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
-        """The parsed value, or `default` where there is none. A ValueError of `parse` says what it expects."""
+        """The parsed value, or `default` if it is not given. A ValueError of `parse` says what it expects."""
         values = request.args.getlist(name)
         if len(values) > 1:
             self._refuse(name, "given more than once", "duplicate")
@@ -67,7 +67,7 @@ class Query:
         return [value for value in found if value is not None]
 
     def choices(self, name: str, allowed: frozenset[str]) -> frozenset[str]:
-        """All values of a parameter that may be repeated; empty where it is not given."""
+        """All values of a parameter that may be repeated; empty if it is not given."""
         values = request.args.getlist(name)
         for value in values:
             if value not in allowed:

@@ -106,7 +106,7 @@ def _finite(digits: str) -> float | int:
 
 
 def _whole(digits: str) -> int:
-    # int() refuses more than 4300 digits. No setting takes a number of 400.
+    # int() refuses more than 4300 digits. No setting takes a number of 400 digits.
     if len(digits) > 400:
         raise _bad_json(f"the number {_cut(digits)} is too large")
     return int(digits)

@@ -182,7 +182,7 @@ def _answer(
 
 
 def _model(values: Sequence[float | None], at: int, mode: str) -> shapes.ReplayedModel:
-    """The best value up to epoch `at`, also by less than min delta, and how much worse it is than that of the run."""
+    """The best value up to epoch `at`, ignoring min delta, and how much worse it is than that of the whole run."""
     then, whole = best_value(values[:at], mode), best_value(values, mode)
     lost = abs(whole - then) if whole is not None and then is not None else None
     return shapes.ReplayedModel(best_value=then, lost=lost)

@@ -22,7 +22,7 @@ def install(app: Flask) -> None:
 
 
 def spend_now(project: str | None) -> SpendNow:
-    """The summed prices of the running attempts of a project, or (None) of all. May be half a second old."""
+    """The summed prices of the running attempts of a project, or of all if it is None. May be half a second old."""
     current = service()
     claims = [claim for one in current.places.taken(project) if (claim := _claim(current.volume.job_folder(one)))]
     sums: dict[str, float] = {}

@@ -16,9 +16,9 @@ _PLACE = pointer("model", "job")
 def find_earlier(
     asked: JobSpec, faults: Faults, follows: str | None = None
 ) -> tuple[EarlierModel | None, list[Problem]]:
-    """The model that a job starts from, or the problem if it cannot be used; (None, []) for a job that names none.
+    """The model that a job starts from, or the problem if it cannot be used; (None, []) if the job names none.
 
-    `follows` is the id of the job that a retry or an extension follows; its copy of the model is used then.
+    `follows` is the id of the job that a retry or an extension follows. If given, that job's copy of the model is used.
     """
     wanted = asked.model
     if not isinstance(wanted, EarlierJobSpec) or not Findings(faults).is_sure("model/job"):

@@ -161,7 +161,7 @@ def _refuse_epochs(wanted: JobSpec, origin: _Origin, asked: ExtendRequest) -> Pr
 
 
 def _check_early_stopping(rule: EarlyStoppingSpec, origin: _Origin) -> list[Problem]:
-    """The problem of a rule by which the job would have stopped before it continues. Empty if it would not."""
+    """The problem of a rule that would have stopped the job before it continues; empty if it would not have."""
     recorded = [one for one in histories().of(origin.source.job).epochs() if one.epoch <= origin.epochs]
     if len(recorded) < origin.epochs:
         raise Conflict(f"only {len(recorded)} of the {origin.epochs} epochs before its resume point are recorded")

@@ -128,7 +128,7 @@ def wanted_of(query: Query) -> Wanted:
 
 
 def candidates(wanted: Wanted, *, is_list: bool = False) -> Iterator[Found]:
-    """All jobs that may match, in order, and others: the caller must check each.
+    """All jobs that match, in order, and some that do not: the caller must check each.
 
     Raises HttpProblem 503 while the index is being built: for an order that only the index has, and if `is_list` after
     MOST_FOLDERS jobs.
@@ -199,7 +199,7 @@ def _from_index(wanted: Wanted, aside: _SetAside) -> Iterator[_Read]:
 
 
 def is_unwanted_queued(folder: JobFolder, statuses: frozenset[str]) -> bool:
-    """Whether an open job is only queued and no queued one is wanted. Reads no file, for a long queue."""
+    """Whether an open job is queued, but no queued ones are wanted. Reads no file, since the queue may be long."""
     return (
         "queued" not in statuses
         and bool(statuses)
@@ -244,7 +244,7 @@ def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
 
 
 def _holds(name: str, part: str) -> bool:
-    """Compare like LIKE in SQLite, which ignores the case of Latin letters."""
+    """Whether the name contains the part. Like LIKE in SQLite, ignores the case of ASCII letters only."""
     return re.search(re.escape(part), name, re.IGNORECASE | re.ASCII) is not None
 
 
@@ -253,7 +253,7 @@ def _is_within(record: JobRecord, wanted: Wanted) -> bool:
 
 
 def _read(folder: JobFolder, aside: _SetAside) -> JobState | None:
-    """A job's state; None for a deleted one, and for one that cannot be read, which is added to `aside`."""
+    """A job's state; None if it was deleted or cannot be read. If the caller reaches it, the latter goes to `aside`."""
     try:
         return folder.state()
     except UnusableDocument as error:

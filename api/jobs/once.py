@@ -95,7 +95,7 @@ class PostKey:
 
     @classmethod
     def of_request(cls, document: Mapping[str, Any]) -> Self | None:
-        """The key of the current request, None without one. Raises HttpProblem 400 for an invalid key."""
+        """The key of the current request, or None if it has none. Raises HttpProblem 400 for an invalid key."""
         key = _read_key()
         if key is None:
             return None
@@ -171,7 +171,7 @@ def _remove_if_old(volume: Volume, file: Path, kept_seconds: float) -> None:
 
 
 def _first(file: Path, job_id: str, body_sha256: str) -> PostedOnce:
-    """Create the record, unless there is one. Return the one that exists then."""
+    """Create the record unless one exists. Return the record that now exists."""
     make_folder(file.parent)
     ours = PostedOnce(job_id=job_id, body_sha256=body_sha256, created_at=utc_now())
     if create_file(file, encode(ours.model_dump(mode="json"))):
@@ -186,7 +186,7 @@ def _read(file: Path) -> PostedOnce | None:
 
 
 def _read_key() -> str | None:
-    """The client's key without quotes: a structured field has them, and the key is the same without."""
+    """The client's key without quotes, which a structured field has and which are not part of the key."""
     sent = request.headers.get(HEADER)
     if sent is None:
         return None

@@ -111,7 +111,7 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
 
 
 def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
-    """Answer a post, and notify the workers. `new` is the record of a job that no other process can know before."""
+    """Answer a post, and notify the workers. `new` is the job's record if no other process can know the job yet."""
     document = None if new is None else new_job_document(folder, new)
     service().notifier.notify(folder.id)
     content = as_content(document or job_document(folder))
@@ -119,7 +119,7 @@ def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int
 
 
 def make_job_record(document: dict[str, Any], job_id: str) -> JobRecord:
-    """The record of a job from its posted spec. Raises Refused with every problem, and as `new_record`."""
+    """The record of a job from its posted spec. Raises Refused with every problem, and the errors of `new_record`."""
     if "program" in document:
         return make_program_record(document, job_id)
     draft = make_draft(JobSpec, _fill_in_kinds(document), _UNKNOWN)
@@ -161,7 +161,7 @@ def new_record(
 ) -> JobRecord:
     """The record of a new job. `of_another` are the fields with the id of the job that it retries or extends.
 
-    `project` is that of the earlier job; None: the caller's.
+    `project` is that of the earlier job, or None for the caller's.
 
     Raises Refused with every problem: those of `asked`, and the `faults` of the document that it was read from.
     """
@@ -196,7 +196,7 @@ def new_record(
 
 
 def _find_weights(asked: JobSpec, faults: Faults) -> tuple[WeightsInfo | None, list[Problem]]:
-    """The uploaded weights that the model starts from, and the problem if there are none with this id."""
+    """The uploaded weights that the model starts from, and the problem if they do not exist."""
     wanted = weights_of(asked) if Findings(faults).is_sure("model/weights") else None
     found = None if wanted is None else find_weights(wanted)
     if wanted is None or found is not None:
@@ -206,7 +206,7 @@ def _find_weights(asked: JobSpec, faults: Faults) -> tuple[WeightsInfo | None, l
 
 
 def _without_data(asked: JobSpec, faults: Faults) -> FitstopError:
-    """404 if the unknown dataset is the only problem, otherwise a refusal with all problems."""
+    """The error for a job without data: 404 if that is the only problem, otherwise Refused with all problems."""
     problems = [
         *problems_without_data(asked, faults),
         *_find_weights(asked, faults)[1],

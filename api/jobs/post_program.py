@@ -55,6 +55,6 @@ def new_program_record(
 
 
 def _find(asked: ProgramJobSpec, found: Findings) -> ProgramInfo | None:
-    """The version of the program; None if it does not exist, or if the spec does not name it validly."""
+    """The version of the program; None if it does not exist, or if its id or version in the spec is invalid."""
     is_sure = found.is_sure("program/id") and found.is_sure("program/version")
     return find_program(asked.program.id, asked.program.version) if is_sure else None

@@ -86,7 +86,7 @@ def without_config(job: shapes.Job) -> shapes.Job:
 
 
 def dry_run_report(record: JobRecord, more_warnings: Sequence[str] = ()) -> shapes.DryRun:
-    """The answer to POST /jobs?dry_run=true: what would run."""
+    """The answer to POST /jobs?dry_run=true: the job that would run."""
     warnings = [*record.warnings, *more_warnings]
     return shapes.DryRun(object="dry_run", warnings=warnings, task=record.task, spec=record.spec)
 

@@ -133,7 +133,7 @@ def _is_known(view: View) -> bool:
 
 
 def _wait_for_change(current: Service, folder: JobFolder, view: View, seconds: int) -> View:
-    """The job's next view that differs; the same view after `seconds`."""
+    """Wait up to `seconds` for a view of the job that differs. Return it, or else the same view."""
     try:
         release = take_stream()
     except HttpProblem:

@@ -49,7 +49,7 @@ def show(job_id: str) -> Response:
 
 
 def finding_of(job: JobFolder) -> Finding | None:
-    """What slows the job's training down, by its system metrics; None if that is unknown."""
+    """The finding on what slows the job's training down; None if it is unknown."""
     try:
         attempts = job.attempts()[: -_MOST_SEARCHED - 1 : -1]
         plan = job.plan()

@@ -34,7 +34,7 @@ class WeightsUpload:
 def receive(beside: Path, settings: Settings) -> Iterator[WeightsUpload]:
     """A context manager with the request's body on the volume. On exit, everything unpublished is removed.
 
-    Raises Refused for a body without weights, and as `receive_pieces` and `parse_upload`.
+    Raises Refused for a body without weights, and the errors of `receive_pieces` and `parse_upload`.
     """
     with incoming_folder(beside) as folder:
         yield _store(folder, settings)

@@ -1,4 +1,4 @@
-"""GET /healthz: this process is alive. GET /readyz: a job posted now would be stored, queued and trained."""
+"""GET /healthz: whether the process is alive. GET /readyz: whether a posted job would be stored, queued and trained."""
 
 import secrets
 from collections.abc import Callable

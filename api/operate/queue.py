@@ -53,7 +53,7 @@ class _Fleet:
         return self._found[kind]
 
     def explain_unable(self, spec: JobSpec | ProgramJobSpec) -> tuple[WaitReason, str] | None:
-        """Why no live worker can ever run such a job; None if one can, or if no worker is live."""
+        """The reason why no live worker can ever run such a job; None if one can, or if no worker is live."""
         return explain_unable(spec, self.cards, self.lost_after_seconds)
 
 
@@ -123,7 +123,7 @@ def _reason(place: int, state: JobState, fleet: _Fleet) -> Waits:
 
 
 def _explain_no_worker(workers: _Workers) -> tuple[WaitReason, str] | None:
-    """Why no worker claims any job; None if one does."""
+    """The reason why no worker claims any job; None if one does."""
     if workers.alive == 0:
         return "no_worker", "no worker is available"
     if workers.draining == workers.alive:

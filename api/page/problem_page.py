@@ -1,4 +1,4 @@
-"""The page for a person who opens an address that is refused, in place of a problem document."""
+"""The page that a browser gets in place of a problem document when it opens an address."""
 
 from flask import Flask, Response, request
 
@@ -7,7 +7,7 @@ from api.page.views import problem_page
 
 
 def install(app: Flask) -> None:
-    """Answer a browser that opens an address with a page. Programs get the problem document."""
+    """Replace problem documents with a page for browsers that open an address. Programs get the document."""
     app.after_request(_as_page)
 
 

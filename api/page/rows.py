@@ -1,9 +1,9 @@
 """GET /page/rows: the jobs for the table of the page, small and cheap enough to be requested every two seconds.
 
 A row is read again only if the job's files have changed, and that of a finished job only if its tags have. The time of
-an answer is limited, also with a hundred running jobs: it renews rows for READ_SECONDS, and forecasts, which take
-milliseconds each, for FORECAST_SECONDS, the oldest first. So a row may be one or two requests old. It says after which
-epoch its forecast was made.
+an answer is limited, even with a hundred running jobs: it renews rows for READ_SECONDS, and forecasts, which take
+milliseconds each, for FORECAST_SECONDS, the oldest first. So a row may be one or two requests old. Each forecast
+contains the epoch after which it was made.
 """
 
 import os
@@ -56,7 +56,7 @@ from shared.stamps import file_stamp
 
 READ_SECONDS = 0.03
 FORECAST_SECONDS = 0.015
-# Both are CPU time of the thread, so that a busy machine does not show old rows. This one includes waits for a volume.
+# The limits above are CPU time, so that a busy machine does not show old rows. This one includes waits for the volume.
 _SLOW_VOLUME_SECONDS = 0.25
 
 _KEY = "fitstop-rows"
@@ -174,7 +174,7 @@ def _with_forecasts(found: list[Kept]) -> list[Kept]:
 def _replace(
     found: list[Kept], some: list[Kept], age: Callable[[Kept], float], seconds: float, make: Callable[[Kept], Kept]
 ) -> list[Kept]:
-    """`found` with `some` of it made again: at least one, the oldest first, for `seconds` of CPU time."""
+    """Return `found` with `some` made again: at least one, the oldest first, for `seconds` of CPU time."""
     until, latest = time.thread_time() + seconds, time.monotonic() + _SLOW_VOLUME_SECONDS
     made = {}
     for one in sorted(some, key=age):
@@ -227,7 +227,7 @@ def _tags(folder: JobFolder) -> list[str]:
 
 
 def _mark(path: Path) -> _Mark:
-    """A value that changes whenever the row may change. By strings, not by Path objects: there are a hundred rows."""
+    """A value that changes whenever the row may change. Uses strings: Path objects are slow for a hundred rows."""
     job = str(path)
     try:
         numbers = [int(name) for name in os.listdir(f"{job}/{ATTEMPTS}") if name.isdecimal()]  # noqa: PTH208

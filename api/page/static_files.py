@@ -10,7 +10,7 @@ from shared.problems import NotFound
 
 FOLDER = Path(__file__).parent / "static"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-# Not from the machine's own table of types: a browser does not run a module of another type.
+# Used in place of the machine's table of types, since a browser does not run a module of another type.
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _ANSWERS = {
     200: Answer("The file.", {kind: {"type": "string"} for kind in _TYPES.values()}, headers=("ETag",)),

@@ -27,7 +27,7 @@ class ProgramUpload:
 def receive(beside: Path, settings: Settings, script_name: str | None) -> Iterator[ProgramUpload]:
     """A context manager with the request's body, packed as a version. On exit, everything unpublished is removed.
 
-    `script_name` is the name of a body that is a single `.py` file. Raises Refused for an empty body, and as
+    `script_name` is the name of a body that is a single `.py` file. Raises Refused for an empty body, and the errors of
     `receive_pieces` and `parse_upload`.
     """
     with incoming_folder(beside) as folder:

@@ -26,7 +26,7 @@ MOST_REQUESTS_PER_SECOND = 100
 MOST_FILES_PER_SECOND = 300
 _FILES = "/page/static/"
 _WINDOW_SECONDS = 1.0
-# Nevertheless a revoked key is refused at once, by the thread that handles the request.
+# A valid key is remembered for this time. The thread that handles a request still refuses a revoked key at once.
 _KNOWN_SECONDS = 30.0
 _MOST_KNOWN = 10_000
 
@@ -115,7 +115,7 @@ def _group(address: str) -> str:
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    """The parsed address, as IPv4 where it is an IPv4 address mapped into IPv6; None for other text."""
+    """The parsed address, as IPv4 if it is an IPv4 address mapped into IPv6; None for other text."""
     try:
         found = ip_address(address)
     except ValueError:

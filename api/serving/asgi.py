@@ -191,7 +191,7 @@ class _Answer:
         self._result: Iterable[bytes] = ()
 
     def begin(self) -> tuple[dict[str, Any], bytes | None]:
-        """The head of the answer, and its body where that is small."""
+        """Call the application. Return the head of the answer, and its body if it is small, else None."""
         self._result = self._app.wsgi_app(self._environ, self._start)  # type: ignore[arg-type]
         status, headers = self._head
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

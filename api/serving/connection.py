@@ -4,7 +4,7 @@ A client has five seconds for the head of its first request. It may close its se
 sends after an answer is read and dropped for ten seconds: most clients send everything before they read, and would get
 a connection error in place of the answer. Data that is not HTTP gets a problem document, too.
 
-`ASGIProtocol` and what begins with an underscore are private to gunicorn: `pyproject.toml` bounds its version.
+`ASGIProtocol` and names that begin with an underscore are private to gunicorn: `pyproject.toml` bounds its version.
 """
 
 import logging
@@ -24,7 +24,7 @@ _LINGER_SECONDS = 10.0
 # The kernel closes the connection of a client that acknowledges nothing for this time.
 _STALLED_MILLISECONDS = 15_000
 # Maximum number of bytes that wait in the kernel for a client that reads slowly. Unlike SO_SNDBUF it does not limit
-# what is on its way to a client far away.
+# the data on its way to a distant client.
 _UNSENT_BYTES = 128 * 1024
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def limit_writes(listener: socket.socket) -> None:
 
 
 class Connection(gasgi.ASGIProtocol):  # type: ignore[misc]
-    """gunicorn's connection for HTTP/1.1, changed as above."""
+    """gunicorn's connection for HTTP/1.1, with the changes described above."""
 
     _closed: bool
 

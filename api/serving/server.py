@@ -1,4 +1,4 @@
-"""The API under gunicorn: an event loop has the connections, and a thread handles a complete request."""
+"""The API under gunicorn: an event loop holds the connections, and a thread handles a complete request."""
 
 import asyncio
 import atexit
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def _check_folder(settings: Settings) -> None:
-    """Raise OSError where the volume, or the folder that stands for a bucket, cannot be used."""
+    """Raise OSError if the volume, or the local folder of a volume in a bucket, cannot be used."""
     if settings.bucket:
         settings.volume.mkdir(parents=True, exist_ok=True)
         check_links(settings.volume)
@@ -90,7 +90,7 @@ def _check_folder(settings: Settings) -> None:
 
 
 def _wait_for_bucket(settings: Settings) -> None:
-    """Return when the bucket answers; until then a StandIn serves. Raises OSError for a permanent error."""
+    """Wait until the bucket answers; a StandIn serves meanwhile. Raises OSError for a permanent error."""
     # The first process of a container ignores a signal without a handler.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with StandIn(settings.host, settings.port) as stand_in:
@@ -99,7 +99,7 @@ def _wait_for_bucket(settings: Settings) -> None:
 
 
 def _check_bucket(address: str) -> None:
-    """Raise BucketAway or BucketUnusable with the reason. A child process opens the bucket: here it would be forked."""
+    """Raise BucketAway or BucketUnusable with the reason. A child process opens the bucket: this one forks later."""
     command = [sys.executable, "-P", "-m", "shared.mirror", address]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -128,7 +128,7 @@ def _place_of(error: OSError, settings: Settings) -> str:
 
 
 def share_request_counts() -> None:
-    """Let all API processes count requests in one folder, which is removed at the exit of this process.
+    """Share the request counts of all API processes in one folder, which is removed when this process exits.
 
     prometheus-client reads the variable when each process imports it.
     """
@@ -144,7 +144,7 @@ def _remove_folder(folder: str, owner: int) -> None:
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn with Fitstop's settings. Each of its worker processes makes the app after the fork."""
+    """gunicorn with Fitstop's settings. Each of its worker processes creates the app after the fork."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -193,7 +193,7 @@ def _ready(worker: Any) -> None:
     end_streams_at_stop(worker)
     keep_long_queue(worker.loop, worker.cfg.backlog)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # The objects that exist now stay: to search them for garbage would stop every request for tens of milliseconds.
+    # The current objects stay: searching them for garbage would stop every request for tens of milliseconds.
     # Those of a request are freed by their reference counts, except for few cycles, so garbage is collected less often.
     gc.collect()
     gc.freeze()
@@ -201,9 +201,9 @@ def _ready(worker: Any) -> None:
 
 
 def keep_long_queue(loop: asyncio.AbstractEventLoop, backlog: int) -> None:
-    """Let `loop` listen with a queue of `backlog` new connections, and accept few of them at a time.
+    """Make `loop` listen with a queue of `backlog` new connections, and accept few of them at a time.
 
-    gunicorn sets no length, and with asyncio's default of 100 connections are dropped if 2,000 clients connect at once.
+    gunicorn sets no length. With asyncio's default of 100, connections are dropped if 2,000 clients connect at once.
     asyncio accepts as many in a row as the queue is long, and serves no others in the meantime. Call this before `loop`
     listens.
     """

@@ -1,4 +1,4 @@
-"""The server at the API's address while the bucket does not answer: it is alive, and not ready.
+"""The server at the API's address while the bucket does not answer. It reports that it is alive, and not ready.
 
 It needs no volume. A container's health check passes, and the container's log says why the API is not ready. It starts
 to listen after the first failed try.
@@ -47,7 +47,7 @@ class _Server6(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # Seconds for a client that sends nothing.
+    # Seconds after which a client that sends nothing is disconnected.
     timeout = 5
 
     def _answer(self) -> None:

@@ -28,5 +28,5 @@ class Page(Shape, Generic[_Item]):
 
 
 def take_fields(answer: type[_Answer], stored: BaseModel, **more: Any) -> _Answer:
-    """An answer with those fields of `stored` that it has, and `more`, which come first."""
+    """An answer with those fields of `stored` that it has, and `more`, which take precedence."""
     return answer(**{**{name: value for name, value in stored if name in answer.model_fields}, **more})

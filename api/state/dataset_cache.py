@@ -24,14 +24,14 @@ def _size(kept: tuple[Stamp, KnownDataset]) -> int:
 
 
 class DatasetCache:
-    """The last few datasets, each as long as its file is the same."""
+    """The last few datasets. An entry is valid while its file is the same."""
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._kept: LockedCache[str, tuple[Stamp, KnownDataset]] = LockedCache(LRUCache(_MOST_BYTES, _size))
 
     def find(self, dataset_id: str) -> KnownDataset | None:
-        """A dataset and its rows; None for every other text, also for an invalid id. Raises UnusableDocument."""
+        """A dataset and its rows; None if it does not exist, or if the id is invalid. Raises UnusableDocument."""
         stamp = self._volume.dataset_stamp(dataset_id)
         if stamp is None:
             return None

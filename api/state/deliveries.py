@@ -27,7 +27,7 @@ class Delivery(Document):
     """One event for one webhook. `id` is the same in every try, and for the same event after a restart.
 
     The deliveries of one `job`, or of the sweep with that id, are sent one after another; a test has none. `answer` is
-    the HTTP status of the last try, None without an answer; `error` says why that try failed.
+    the HTTP status of the last try, or None if there was no answer; `error` says why that try failed.
     """
 
     id: str
@@ -119,7 +119,7 @@ def _line(delivery: Delivery) -> bytes:
 
 
 def _parse(line: bytes) -> Delivery | None:
-    """The delivery of a line; None for a part of a line, as a crash leaves it or as the tail begins."""
+    """The delivery of a line; None for part of a line, after a crash or at the beginning of the tail."""
     try:
         return Delivery.model_validate_json(line, extra="ignore")
     except ValidationError:

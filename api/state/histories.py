@@ -39,8 +39,8 @@ class _Read:
 class Histories:
     """The readers of the jobs that were requested last, and the ledgers of finished jobs.
 
-    All readers together have at most `most_bytes`; the newest one is kept, whatever its size. `finished` is for what a
-    view computes of a finished job.
+    All readers together have at most `most_bytes`; the newest one is kept, whatever its size. `finished` caches what
+    views compute for finished jobs.
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:

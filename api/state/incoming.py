@@ -1,4 +1,4 @@
-"""Receiving of uploads: a folder for each on the volume, the bytes of the request, and the parser's environment."""
+"""Receives uploads: a folder on the volume for each, the bytes of the request, and the parser's environment."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ _LOOK_BYTES = 64 * 1024**2
 def incoming_folder(datasets: Path) -> Iterator[Path]:
     """A new folder whose name says which process of which host it belongs to.
 
-    At the end of the block, also by an exception, the folder is removed with everything that was not published.
+    At the end of the block, also after an exception, the folder is removed with everything that was not published.
     """
     folder = datasets / f"{_INCOMING}{_host()}-{os.getpid()}-{secrets.token_hex(6)}"
     folder.mkdir()
@@ -68,7 +68,7 @@ def parser_environment() -> dict[str, str]:
 
 
 def remove_leftovers(datasets: Path) -> None:
-    """Remove the folders of processes of this host that were killed. Called before the first upload."""
+    """Remove the folders of killed processes of this host. Call this before the first upload."""
     for folder in datasets.glob(f"{_INCOMING}{_host()}-*"):
         owner = folder.name.rsplit("-", 2)[1]
         # Also those with our own process id: this process has no upload yet, so an earlier one had the same id.

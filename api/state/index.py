@@ -5,13 +5,13 @@ job. Every other job has the status `open` in the index, and its real status is 
 no list shows a wrong one. Tags can change; each change has a number. The file may be deleted at any moment. It is
 built again if it is missing, damaged or of another volume.
 
-Jobs may be made on any host. Both the start and the end of a job change the folder `open/`, so nothing is new while the
+Any host may create jobs. Both the start and the end of a job change the folder `open/`, so nothing is new while the
 modification time of that folder is the same. Otherwise the changed shards of `jobs/` are read again. A modification
 time is only compared with an earlier one of the same folder, never with a clock. Two changes within one tick of the
 volume's clock have the same time, so a folder counts as unchanged only SETTLE_SECONDS after this process first saw it.
 
-The threads and processes of a host share the file. Each updates it, and to write a row twice changes nothing. If so
-much is new that a client would have to wait, a thread reads it, and requests get IndexNotReady in the meantime.
+The threads and processes of a host share the file. Each updates it, and writing a row twice changes nothing. If too
+much is new to read while a client waits, a thread reads it, and requests get IndexNotReady in the meantime.
 """
 
 import logging
@@ -76,7 +76,7 @@ class JobIndex:
         self._open = LastChange(-1, 0.0)
         self._shards: dict[str, LastChange] = {}
         self._names: tuple[int, list[str]] = (-1, [])
-        # Jobs with a marker or a folder whose spec was not there yet.
+        # Jobs with a marker or a folder whose spec did not exist yet.
         self._without_spec: set[str] = set()
         self._annotated = LastChange(-1, 0.0)
         # Whether a change of annotations has begun and is not stored yet.
@@ -270,7 +270,7 @@ class _Batch:
 
 
 def _entry(job_id: str, folder: str) -> Entry:
-    """Read the index entry of a job. Without models and Path objects: this runs a hundred thousand times."""
+    """Read the index entry of a job. Uses no models or Path objects, since it runs a hundred thousand times."""
     try:
         result = read_plain(f"{folder}/{RESULT_FILE}")
         spec = read_plain(f"{folder}/{SPEC_FILE}")

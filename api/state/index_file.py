@@ -23,7 +23,7 @@ from shared.volume import Volume
 # Values of the column `status` beside the final ones. A job whose spec is not stored yet, and one whose documents
 # cannot be read, are in the index and in no list.
 OPEN, NO_SPEC, DAMAGED = "open", "unborn", "damaged"
-# The id of the sweep for a job that is no trial.
+# The id of the sweep for a job that is not a trial.
 NO_SWEEP = ""
 
 _PAGE = 128
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS annotated (id TEXT PRIMARY KEY, change INTEGER) WITHO
 CREATE TABLE IF NOT EXISTS shard (name TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;
 """
 
-# What a list can be sorted by, and the column for it. The last three are unknown for an unfinished job.
+# The orders of a list, and the column of each. The last three are unknown for an unfinished job.
 ORDERS = {
     "created": "id",
     "name": "folded",
@@ -90,11 +90,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The filters of a list of jobs. Times are RFC 3339 in UTC with milliseconds, as a job's `created_at`.
+    """The filters of a list of jobs. Times are RFC 3339 in UTC with milliseconds, like a job's `created_at`.
 
-    `name` is the whole name of a job's spec, `search` a part of its shown name, where upper and lower case of Latin
-    letters are the same. With `finished_after` or `finished_before` only finished jobs are listed. `sweep` is the id of
-    the sweep whose trials are listed, or NO_SWEEP for the jobs that are no trials.
+    `name` is the whole name of a job's spec, `search` a part of its shown name, ignoring the case of ASCII letters.
+    With `finished_after` or `finished_before` only finished jobs are listed. `sweep` is the id of the sweep whose
+    trials are listed, or NO_SWEEP for the jobs that are not trials.
     """
 
     after: str = ""
@@ -191,7 +191,7 @@ class IndexFile:
         return dict(self._rows("SELECT name, changed FROM shard", []))
 
     def put(self, entries: Sequence[Entry], shards: Sequence[tuple[str, int]] = ()) -> None:
-        """Store the rows of these jobs. With them, all jobs of `shards` are indexed."""
+        """Store the rows of these jobs. After that, all jobs of `shards` are indexed."""
         rows = [
             (
                 *(one.id, one.id[-2:], one.status, one.name, one.created_at, one.project, one.finished_at or None),

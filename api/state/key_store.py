@@ -53,7 +53,7 @@ class Revocation(Document):
 
 @dataclass(frozen=True)
 class KnownKey:
-    """The facts of a key, as its files are now."""
+    """The facts of a key, from its current files."""
 
     id: str
     name: str
@@ -84,7 +84,7 @@ class KeyStore:
     ) -> tuple[KnownKey, str]:
         """Create a key. Return its facts, and the key itself, which cannot be recovered later.
 
-        `expires_at` is RFC 3339 in UTC; None: never. Raises ValidationError for an invalid name of the key or project.
+        `expires_at` is RFC 3339 in UTC, or None for never. Raises ValidationError for an invalid key or project name.
         """
         key = new_api_key()
         record = KeyRecord(
@@ -110,14 +110,14 @@ class KeyStore:
         return self._known(record)
 
     def of_id(self, key_id: str) -> KnownKey | None:
-        """The facts of the key with this id; None if there is none."""
+        """The facts of the key with this id; None if it does not exist."""
         if key_id == ENVIRONMENT_KEY_ID:
             return None if self._admin_hash is None else _ENVIRONMENT_KEY
         record = self._usable(key_id) if is_key_id(key_id) else None
         return None if record is None else self._known(record)
 
     def hash_of(self, key_id: str) -> str | None:
-        """The SHA-256 of the key with this id; None if there is none."""
+        """The SHA-256 of the key with this id; None if it does not exist."""
         if key_id == ENVIRONMENT_KEY_ID:
             return self._admin_hash
         record = self._usable(key_id) if is_key_id(key_id) else None
@@ -155,7 +155,7 @@ class KeyStore:
         )
 
     def _revoked_at(self, record: KeyRecord) -> str | None:
-        """When the key was revoked. Of a revocation that cannot be read: when the key was created."""
+        """The time of the revocation, or of the key's creation if it cannot be read; None if it does not exist."""
         try:
             found = read_document(self._revocation_file(record.id), Revocation)
         except UnusableDocument as error:
@@ -167,7 +167,7 @@ class KeyStore:
         return read_document(self._file(key_id), KeyRecord)
 
     def _usable(self, key_id: str) -> KeyRecord | None:
-        """The record of a key; None also for one that cannot be read, which gives no access."""
+        """The record of a key; None also if it cannot be read, so that the key gives no access."""
         try:
             return self._record(key_id)
         except UnusableDocument as error:

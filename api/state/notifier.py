@@ -11,16 +11,16 @@ from queue import Empty, SimpleQueue
 
 from shared.queue import MOST_PENDING, JobQueue
 
-# The pause between two notifications. The jobs that are posted in it share the next one.
+# The pause between two notifications. Jobs that are posted during it share the next one.
 _PAUSE_SECONDS = 0.01
 
 log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Notifies of all jobs that wait at the moment together, so that an unreachable Redis is tried once for all.
+    """Notifies of all waiting jobs together, so that an unreachable Redis is tried once for all.
 
-    Never of more than MOST_PENDING: the queue drops the rest.
+    It notifies of at most MOST_PENDING jobs at a time: the queue drops the rest.
     """
 
     def __init__(self, job_queue: JobQueue) -> None:

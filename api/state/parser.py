@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def parse_upload(module: str, folder: Path, upload_bytes: int, order: dict[str, Any]) -> dict[str, Any]:
-    """The facts that `python -m <module> <folder>` finds about an upload, within the limits of time and memory.
+    """Parse an upload by `python -m <module> <folder>`, within limits of time and memory. Return its facts.
 
     The process reads the order from stdin, with `memory_bytes` added, and answers on stdout with one JSON document:
-    `facts`, `problems`, or `errno` where the volume fails. Raises Refused, OSError and HttpProblem (500, 503).
+    `facts`, `problems`, or `errno` if the volume fails. Raises Refused, OSError and HttpProblem (500, 503).
     """
     current = service()
     wait_seconds = current.settings.ingest_timeout_seconds

@@ -1,7 +1,8 @@
-"""The throw-away processes' own side of the parsing of uploads; `api.state.parser` starts them.
+"""Runs in the throw-away processes that parse uploads, which `api.state.parser` starts.
 
 The argument is the folder, stdin the order as one JSON document. stdout gets one document: `{"facts": …}`,
-`{"problems": […]}` with every reason to refuse the upload, or `{"errno": …}` if the volume fails. Imports no Flask.
+`{"problems": […]}` with every reason to refuse the upload, or `{"errno": …}` if the volume fails. It does not import
+Flask.
 """
 
 import json

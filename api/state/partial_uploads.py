@@ -26,7 +26,7 @@ from shared.durable import create_file, encode, sync_folder
 from shared.plain_files import open_plain_to_write
 from shared.problems import NotFound
 
-# An upload without a new byte for this long is removed.
+# Time without a new byte after which an upload is removed.
 KEPT_SECONDS = 86_400
 
 _PARTIAL = ".partial-"
@@ -103,7 +103,7 @@ def begin_upload(datasets: Path, info: PartialInfo) -> PartialUpload:
 
 
 def find_upload(datasets: Path, project: str, dataset_id: str, upload_id: str) -> PartialUpload | None:
-    """The unfinished upload of a project; None if there is none. Raises UnusableDocument."""
+    """The unfinished upload of a project; None if it does not exist. Raises UnusableDocument."""
     folder = _folder(datasets, project, dataset_id, upload_id)
     info = read_document(folder / "upload.json", PartialInfo)
     return None if info is None else PartialUpload(folder, info)

@@ -28,7 +28,7 @@ class PastJob(Document):
 
 
 def past_job(folder: JobFolder) -> PastJob | None:
-    """A finished job, from the cache if it was read before; None for others. Raises UnusableDocument, NotFound."""
+    """A finished job, from the cache if it was read before; None if unfinished. Raises UnusableDocument, NotFound."""
     if not folder.result_file.exists():
         return None
     known: PastJob | None = histories().finished.find(folder.id)

@@ -1,6 +1,6 @@
 """The use of a project's quotas: bytes on the volume, and the compute time and cost of this month.
 
-spent/<month>/<project>/<job id>.json   what a deleted job had spent in that month; earlier months are removed
+spent/<month>/<project>/<job id>.json   the use of a deleted job in that month; earlier months are removed
 
 An attempt counts in the month (UTC) in which it was claimed. Finished jobs are read once. The sums are computed in a
 thread and may be a few seconds old: a request waits for a new sum for a second, and then uses the last one.
@@ -62,7 +62,7 @@ class _Sum:
 
 
 class ProjectUsage:
-    """The usage of all projects. `spent` is the folder for what deleted jobs had spent."""
+    """The usage of all projects. `spent` is the folder for the use of deleted jobs."""
 
     def __init__(self, volume: Volume, index: JobIndex, spent: Path, currency: str) -> None:
         self._volume = volume
@@ -131,7 +131,7 @@ class ProjectUsage:
             for dataset_id in self._volume.dataset_ids()
             if self._is_of(project, partial(self._volume.dataset, dataset_id))
         )
-        # With their whole length: an upload that was admitted must fit.
+        # Their whole length counts: an upload that was admitted must fit.
         coming = sum(one.info.length for one in all_uploads(self._volume.datasets) if one.info.project == project)
         store = self._volume.weights
         weights = (_size(store.place(one)) for one in store.ids() if self._is_of(project, partial(store.find, one)))

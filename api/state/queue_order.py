@@ -1,4 +1,4 @@
-"""The places of jobs in the queue: the order of the markers in `open/` by turns, where only waiting jobs count."""
+"""The places of jobs in the queue: the order of the markers in `open/` by turns, counting only waiting jobs."""
 
 import os
 import threading
@@ -46,8 +46,8 @@ class QueuePlaces:
     """The places of jobs in a queue of any length, from a copy of its markers in memory.
 
     A job that was just posted has a place at once. Other posted or cancelled jobs count when the folder of markers is
-    listed again: in a short queue at once, in a long one so that this takes at most a fiftieth of the time. Claims by
-    workers count after half a second; in a queue so long that listing them takes longer, after that time.
+    listed again: at once in a short queue, and later in a long one, so that this takes at most a fiftieth of the time.
+    Claims by workers count after half a second, and later in a long queue, with the same limit for the search.
     """
 
     def __init__(self, volume: Volume, weights: Mapping[str, int]) -> None:
@@ -66,14 +66,14 @@ class QueuePlaces:
             return {job.job_id: self._place(job) for job in jobs if self._is_known(job)}
 
     def taken(self, project: str | None = None) -> list[str]:
-        """The ids of the unfinished jobs that a worker has claimed, of one project or (None) of all."""
+        """The ids of the unfinished jobs that a worker has claimed, of one project, or of all if it is None."""
         self._look_if_due()
         with self._lock:
             queues = [queue for name, queue in self._queues.items() if project in {None, name}]
         return [marker.job_id for queue in queues for name in queue.taken if (marker := OpenJob.parse(name))]
 
     def _look_if_due(self) -> None:
-        """Let one of several threads look; the others use the copy that is there."""
+        """Look if a look is due. Of several threads, one looks, and the others use the existing copy."""
         if time.monotonic() >= self._look_again and self._looking.acquire(blocking=self._look_again == 0.0):
             try:
                 self._look()

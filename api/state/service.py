@@ -34,7 +34,7 @@ from shared.volume import Volume
 _KEY = "fitstop"
 # Each of them may take as much memory as the settings allow for one.
 _MOST_PARSERS = 2
-# If Redis hangs, its answer is not awaited for longer: the job is stored, and a worker's patrol finds it.
+# Maximum time to wait for an answer of Redis. If it hangs, the job is stored, and a worker's patrol finds it.
 _NOTIFY_SECONDS = 0.3
 
 
@@ -69,7 +69,7 @@ class Service:
 
     @classmethod
     def attach(cls, app: Flask, settings: Settings) -> None:
-        """Make the service and attach it to `app`, where `service()` finds it. Raises OSError."""
+        """Create the service and attach it to `app`, where `service()` finds it. Raises OSError."""
         mirror = open_mirror(settings, settings.volume)
         volume = Volume(settings.volume)
         if mirror is not None:

@@ -3,7 +3,7 @@
 sessions/<digest>.json   the key that the session represents, and its end; removed when the session has ended
 
 A session has the rights of its key at each moment. It ends at once, on every host, when the key expires or is revoked,
-or when FITSTOP_ADMIN_KEY is another key. A code is valid for ten minutes, and can be exchanged for a session once.
+or when FITSTOP_ADMIN_KEY changes. A code is valid for ten minutes, and can be exchanged for a session once.
 """
 
 import hmac
@@ -79,7 +79,7 @@ class SessionStore:
         return key
 
     def take_code(self, secret: str) -> KnownKey | None:
-        """The key of a code, which this call uses up: of several concurrent calls, one gets the key. Else None."""
+        """Use up a code and return its key; None for an invalid code. Of several concurrent calls, one gets the key."""
         key = self.find(secret, "code")
         return key if key is not None and self.end(secret) else None
 
@@ -140,7 +140,7 @@ def _bind(secret: str, key_hash: str) -> str:
 
 
 def _write_time(path: Path) -> int:
-    """When the file was written, in nanoseconds since 1970; `created_at` has only milliseconds."""
+    """The time of the file's last write, in nanoseconds since 1970; `created_at` has only milliseconds."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

@@ -1,9 +1,9 @@
 """Links that show one job to people without a key, in FITSTOP_STATE_FOLDER: only a hash of each link's token.
 
-shares/<job id>/<share id>.json   the link's job, and the key that made it: written once, removed when it is revoked
+shares/<job id>/<share id>.json   the link's job, and the key that created it: written once, removed when it is revoked
 
 A link is valid as long as its key. It shows nothing, on every host, when the key expires or is revoked, or when
-FITSTOP_ADMIN_KEY is another key.
+FITSTOP_ADMIN_KEY changes.
 """
 
 import hmac
@@ -53,7 +53,7 @@ class ShareStore:
     def create(self, job_id: str, project: str, key: KnownKey, expires_at: str | None) -> tuple[ShareRecord, str]:
         """Create a link to a job. Return its record, and its token, which cannot be recovered later.
 
-        `expires_at` is RFC 3339 in UTC; None: never. Raises ValueError for a key that no longer exists.
+        `expires_at` is RFC 3339 in UTC, or None for never. Raises ValueError for a key that no longer exists.
         """
         key_hash = self._keys.hash_of(key.id)
         if key_hash is None:
@@ -92,7 +92,7 @@ class ShareStore:
         return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
 
     def revoke(self, job_id: str, share_id: str) -> bool:
-        """Revoke a link permanently. False if there is none."""
+        """Revoke a link permanently. False if it does not exist."""
         if _ID.fullmatch(share_id) is None:
             return False
         try:

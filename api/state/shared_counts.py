@@ -34,9 +34,9 @@ class Count:
 
 
 class RedisCounts:
-    """Counts in Redis. All methods raise RedisError or OSError if it does not answer. ValueError for an invalid URL.
+    """Counts in Redis. All methods raise RedisError or OSError if it does not answer.
 
-    Names must not come from a client.
+    Raises ValueError for an invalid URL. Names must not come from a client.
     """
 
     def __init__(self, url: str) -> None:
@@ -167,7 +167,7 @@ Counts = RedisCounts | MemoryCounts
 
 
 class SharedCounts:
-    """The counts in Redis while it answers, else those in memory. `redis_url` None: always those in memory."""
+    """The counts in Redis while it answers, else those in memory. Without `redis_url` always those in memory."""
 
     def __init__(self, redis_url: str | None) -> None:
         self._memory = MemoryCounts()

@@ -1,13 +1,13 @@
-"""FITSTOP_STATE_FOLDER: files that only the API may read and write. No worker mounts it.
+"""FITSTOP_STATE_FOLDER: files that only the API may read and write. No worker has access to it.
 
 keys/       api.state.key_store
 sessions/   api.state.sessions
 shares/     api.state.share_store
 webhooks/   api.state.webhook_store
 
-All hosts of the API share it. It is not on the volume: everyone who mounts the volume can write files there, and each
-file in `keys/` is a key. Early versions had keys and sessions on the volume. `open_state_folder` moves each kind once,
-if the state folder has none of that kind.
+All hosts of the API share it. It is not on the volume: every machine with access to the volume can write files there,
+and each file in `keys/` is a key. Early versions had keys and sessions on the volume. `open_state_folder` moves each
+kind once, if the state folder has none of that kind.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def open_state_folder(settings: Settings) -> Path:
-    """Create the folder, for this user alone, and move files of an early version from the volume. Raises OSError."""
+    """Create the folder, only for this user, and move files of an early version from the volume. Raises OSError."""
     folder = settings.state_folder
     if not folder.is_dir():
         make_folder(folder.parent)

@@ -48,7 +48,7 @@ class SweepStates:
         return state
 
     def summary(self, sweep_id: str) -> str | None:
-        """The stored summary (JSON) of an ended sweep; None if there is none."""
+        """The stored summary (JSON) of an ended sweep; None if it is not stored."""
         changed = self._last_change_ns(sweep_id)
         return self._file.summary(sweep_id, changed) if changed else None
 

@@ -22,7 +22,7 @@ class UnfinishedJobs:
         return self._shared.ask(lambda counts: self._has_room(counts, f"jobs:{key_id}", marker, most))
 
     def _has_room(self, counts: Counts, name: str, marker: str, most: int) -> bool:
-        """Finished jobs are removed from the set only when it is full."""
+        """Whether the key has room for the job. Removes finished jobs from the set only when it is full."""
         if counts.insert(name, {marker}) <= most:
             return True
         existing = {entry.name for entry in os.scandir(self._volume.open)}

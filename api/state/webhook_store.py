@@ -1,4 +1,4 @@
-"""Webhooks, in FITSTOP_STATE_FOLDER, which no worker mounts, because they contain secrets.
+"""Webhooks, in FITSTOP_STATE_FOLDER, to which no worker has access, because they contain secrets.
 
 webhooks/<webhook id>/webhook.json      the address and the events: written once
 webhooks/<webhook id>/deliveries.jsonl  the deliveries (api.state.deliveries); only the sender writes
@@ -43,7 +43,7 @@ WebhookKind = Literal["webhook", "apprise"]
 
 WEBHOOK_ID_PATTERN = r"^webhook_[a-z0-9]{12}$"
 MOST_TESTS = 10
-# A sender that works has shown itself in this time; it does so every second.
+# Time without a sign after which the sender counts as stopped. A running sender shows itself every second.
 SENDER_SECONDS = 30
 
 _ID = re.compile(WEBHOOK_ID_PATTERN[1:-1])
@@ -103,7 +103,7 @@ class WebhookStore:
             raise FileExistsError(f"two webhooks of one id: {record.id}")
 
     def find(self, webhook_id: str) -> WebhookRecord | None:
-        """The webhook with this id; None if there is none, or if it cannot be read, which is logged."""
+        """The webhook with this id; None if it does not exist, or if it cannot be read, which is logged."""
         if _ID.fullmatch(webhook_id) is None:
             return None
         try:
@@ -133,7 +133,7 @@ class WebhookStore:
         return any(time.time() - moment < SENDER_SECONDS for moment in shown)
 
     def delete(self, webhook_id: str) -> bool:
-        """Delete a webhook in one step. False if there is none."""
+        """Delete a webhook in one step. False if it does not exist."""
         trash = self.folder / f".{webhook_id}-{secrets.token_hex(6)}.tmp"
         try:
             self.place(webhook_id).rename(trash)
@@ -187,7 +187,7 @@ def volume_now(volume: Volume) -> int:
 
 @lru_cache(maxsize=1000)
 def _log_once(problem: str) -> None:
-    """Log a problem once, not every second, at each look at the webhooks."""
+    """Log a problem only once, although the webhooks are read every second."""
     log.error("%s", problem)
 
 

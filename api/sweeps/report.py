@@ -20,7 +20,7 @@ def status_of(state: SweepSummary) -> shapes.SweepStatus:
 
 
 def explain_waiting(state: SweepSummary) -> str | None:
-    """Why the next trial of a sweep waits; None if it does not wait, or if there is none."""
+    """The reason why the next trial of a sweep waits; None if it does not wait, or if there is no next trial."""
     if not may_have_next(state):
         return None
     return find_reason_to_wait(service().volume, service().settings.project_quotas, state.record)

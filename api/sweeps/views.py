@@ -229,7 +229,7 @@ def _sweeps_after(after: str, project: str | None) -> Iterator[SweepSummary]:
 
 
 def _summary(sweep_id: str) -> SweepSummary:
-    """The summary of a sweep; of an ended one the stored summary, unless another version has stored it."""
+    """The summary of a sweep. If it has ended, the stored summary is used, unless this version cannot read it."""
     kept = service().sweeps.summary(sweep_id)
     if kept is not None:
         with suppress(ValidationError):

@@ -1,4 +1,4 @@
-"""`python -m api.webhooks`: the sender as a process of its own."""
+"""`python -m api.webhooks`: the sender as its own process."""
 
 import sys
 

@@ -23,7 +23,7 @@ _MOST_WAIT_SECONDS = 5
 def read_address(address: str, networks: Networks) -> tuple[WebhookKind, str]:
     """The kind of an address, and its form without secrets. Raises Refused for an invalid address.
 
-    A host name is not resolved: what counts is the IP address at each connection.
+    A host name is not resolved: the IP address is checked at each connection.
     """
     try:
         parts = urlsplit(address)
@@ -51,7 +51,7 @@ def _check_host(host: str, networks: Networks) -> None:
 
 
 def _check_apprise(address: str) -> None:
-    """Raise Refused unless Apprise supports the address. In a child process, since Apprise loads 150 services."""
+    """Raise Refused unless Apprise supports the address. Uses a child process, since Apprise loads 150 services."""
     if not _checks.acquire(timeout=_MOST_WAIT_SECONDS):
         raise HttpProblem(503, "busy", "other addresses are being checked", headers={"Retry-After": "5"})
     try:

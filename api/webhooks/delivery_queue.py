@@ -8,7 +8,7 @@ from api.state.deliveries import Delivery, Journal, journal_file
 from shared.times import seconds_since, seconds_until, time_in, utc_now
 
 KEPT_SECONDS = 24 * 3600.0
-# Minimum number of tries, about an hour, so that a clock that was set forward gives up no delivery.
+# Minimum number of tries, in about half an hour, so that no delivery is given up because the clock was set forward.
 LEAST_TRIES = 12
 MOST_WAIT_SECONDS = 3600.0
 _KEPT_FINISHED = 100
@@ -16,7 +16,7 @@ _MOST_BYTES = 4 * 1024**2
 
 
 class DeliveryQueue:
-    """For use in one event loop. `wake` is set when there is something new to send."""
+    """The queue of one webhook, for use in one event loop. `wake` is set when there is something new to send."""
 
     def __init__(self, folder: Path, is_settled: Callable[[str], bool], first_wait_seconds: float) -> None:
         self.wake = asyncio.Event()
@@ -90,7 +90,7 @@ class DeliveryQueue:
 
 
 def _wait_of(delivery: Delivery) -> float:
-    """Seconds until the next try; 0 if that is longer than any wait, since then the clock was set back."""
+    """Seconds until the next try; 0 if that is longer than any wait, because the clock was set back."""
     if delivery.next_try_at is None:
         return 0.0
     wait = seconds_until(delivery.next_try_at)

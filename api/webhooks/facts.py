@@ -102,7 +102,7 @@ def _loss_fact(state: JobState, attempt: _Attempt) -> Fact:
 
 
 def _budget_facts(state: JobState, attempts: Sequence[_Attempt]) -> Iterator[Fact]:
-    """The event of the first limit that is used by nine tenths. A deadline does not count for a finished job."""
+    """The event of the first limit of which nine tenths are used. A deadline does not count for a finished job."""
     budget = state.record.spec.budget
     if budget is None or not attempts:
         return
@@ -156,5 +156,5 @@ def _error_of(error: Any) -> dict[str, str] | None:
 
 
 def _moment_of(path: Path) -> int:
-    """When a file was written, by the volume's clock, in nanoseconds."""
+    """The time of a file's last write by the volume's clock, in nanoseconds."""
     return path.stat(follow_symlinks=False).st_mtime_ns

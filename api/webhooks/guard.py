@@ -21,7 +21,7 @@ class RefusedAddress(PermissionError):
 
 
 def install(networks: Networks, on_refusal: Callable[[str], None] = lambda _reason: None) -> None:
-    """Refuse connections to all other addresses in this process from now on. `on_refusal` gets each reason."""
+    """Refuse all later connections of this process to other addresses. `on_refusal` gets each reason."""
 
     def check(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _CONNECTS:

@@ -1,4 +1,4 @@
-"""One try of one delivery: signed by the Standard Webhooks specification, or by Apprise in a child process.
+"""One try of one delivery: signed according to Standard Webhooks, or sent by Apprise in a child process.
 
 It ends within SECONDS, follows no redirect, and reads only the status of the answer.
 """

@@ -115,7 +115,7 @@ async def _hold_lock(store: WebhookStore) -> IO[bytes]:
 
 
 class Sender:
-    """Sends until it is cancelled. `run` raises OSError if the volume or the state folder fails; then make another."""
+    """Sends until it is cancelled. If the volume or the state folder fails, `run` raises OSError: create a new one."""
 
     def __init__(self, settings: Settings, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
         self._networks = settings.webhook_networks
@@ -203,7 +203,7 @@ class Sender:
         return self._queues[webhook.id]
 
     def _close_queues(self, there: set[str]) -> None:
-        """Close the queues of all webhooks that are not `there`."""
+        """Close the queues of all webhooks whose ids are not in `there`."""
         for webhook_id in self._queues.keys() - there:
             self._queues.pop(webhook_id).close()
 

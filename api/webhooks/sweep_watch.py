@@ -95,14 +95,14 @@ class SweepWatch:
         return SeenSweep(sweep_id, found, state.extensions if state.end else None)
 
     def _find_end_before(self, sweep_id: str, since_ns: int) -> int | None:
-        """After how many extensions a sweep ended, where that was before `since_ns`; else None."""
+        """The number of extensions after which a sweep ended, if that was before `since_ns`; else None."""
         folder = self._folder(sweep_id)
         extensions = folder.count_extensions()
         moment = _moment_of(folder.end_file(extensions))
         return extensions if moment is not None and moment < since_ns else None
 
     def _last_settled_moment(self, sweep_id: str) -> int:
-        """The end up to which everything was settled, by the volume's clock; -1 where nothing was."""
+        """The time of the last settled end of the sweep, by the volume's clock; -1 if none is settled."""
         settled = self._settled.last_end(sweep_id)
         moment = None if settled is None else _moment_of(self._folder(sweep_id).end_file(settled))
         return -1 if moment is None else moment
@@ -182,7 +182,7 @@ def _best_report(state: SweepSummary, best: TrialSummary) -> dict[str, Any]:
 
 
 def _moment_of(path: Path) -> int | None:
-    """When a file was written, by the volume's clock, in nanoseconds; None if it does not exist."""
+    """The time of a file's last write by the volume's clock, in nanoseconds; None if it does not exist."""
     try:
         return path.stat(follow_symlinks=False).st_mtime_ns
     except FileNotFoundError:

@@ -1,8 +1,8 @@
 """The jobs that the sender looks at. A job is settled when its end is in the queues of all webhooks that ask for it.
 
-A job is found by the name of its folder, as in the index (`api.state.index`): a shard of `jobs/` is listed if it has
-changed, and none while `open/` has not. Each look is at the jobs that have just ended, at running ones, and at 200 of
-the others in turn.
+A job is found by the name of its folder, as in the index (`api.state.index`): a shard of `jobs/` is listed only if it
+and `open/` have changed. Each look covers the jobs that have just ended, the running ones, and 200 of the others in
+turn.
 
 `settled` has one job's id per line. It is written again at the start, without deleted jobs.
 """

@@ -59,7 +59,7 @@ def kind_of(name: str, head: bytes) -> FileKind:
 
 
 def fault_of(name: str, head: bytes) -> str | None:
-    """Why an archive with this file is refused; None for files that are accepted or left out."""
+    """The reason to refuse an archive with this file; None if the file is accepted or left out."""
     if _is_system(name) or is_image_name(name):
         return None
     if name.lower().endswith(_ARCHIVE_ENDINGS) or head.startswith(_ARCHIVE_HEADS) or _begins_as_tar(head):

@@ -1,4 +1,4 @@
-"""A CSV file as a draft: what cannot be read in exactly one way is refused with its row.
+"""Reads a CSV file into a draft. Ambiguous content is refused, with its row.
 
 Rows count from 1 after the header; blank lines are not counted. pyarrow finds the types of the columns.
 `api.datasets.ingest.text` then examines the columns of text. Columns of numbers are read a second time if they may
@@ -30,7 +30,7 @@ _MOST_NAMED = 10
 
 
 def read_csv(path: Path, limits: Limits, reading: Reading) -> Draft:
-    """Read the whole file. Raises Refused for problems of its form, with their rows; the draft has those of columns."""
+    """Read the whole file. Raises Refused for problems of its form or rows. The draft holds those of columns."""
     form = read_form(path)
     limits.check(1, len(form.header))
     _check_header(form, reading)

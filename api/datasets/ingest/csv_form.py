@@ -48,7 +48,7 @@ class Form:
 
 
 def read_form(path: Path) -> Form:
-    """The file's form. Rewrites the file if pyarrow cannot read its form. Raises Refused."""
+    """Find the file's form. Rewrites the file if pyarrow cannot read its form. Raises Refused."""
     _remove_end_mark(path)
     may_hold_codes = _check_text(path)
     text, is_cut = _start(path)
@@ -112,7 +112,7 @@ def _check_piece(piece: bytes, decoder: codecs.IncrementalDecoder, line: int, *,
 
 
 def _may_hold_codes(window: bytes) -> bool:
-    """Whether a cell begins with a plus, or with 0 and then a digit or x."""
+    """Whether a cell begins with a plus, or with 0 and then a digit or x, also after a minus."""
     found = np.frombuffer(window, np.uint8)
     before, zero, after = found[:-2], found[1:-1], found[2:]
     # Unsigned bytes wrap around, so one comparison finds 0 to 9, and another excludes a point, slash or digit before.
@@ -145,7 +145,7 @@ def _read_sep_line(text: str) -> tuple[str | None, int, str]:
 
 
 def _header_line(text: str, *, is_cut: bool) -> str:
-    """The text before the first line break outside of quotes. Raises Refused without a header."""
+    """The text before the first line break outside of quotes. Raises Refused if it is not a header."""
     found = re.match(r'(?:[^"\r\n]|"[^"]*")*', text)
     line = found.group() if found else ""
     if not line.strip() and not text.startswith('"'):

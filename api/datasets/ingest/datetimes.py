@@ -46,7 +46,7 @@ def read_datetimes(words: pa.Array) -> Datetimes | None:
 
 
 def is_ambiguous(words: pa.Array) -> bool:
-    """Whether all words are dates in which day and month cannot be told apart."""
+    """Whether all words are dates whose day and month are ambiguous."""
     return len(_readings(words)) > 1
 
 

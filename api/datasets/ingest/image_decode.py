@@ -1,4 +1,4 @@
-"""The decoding of one image, as a whole, so that a damaged one is reported at the upload and not during training."""
+"""Decodes a whole image, so that a damaged one is reported at the upload and not during training."""
 
 import io
 import warnings
@@ -39,7 +39,7 @@ class Decoded:
         small = image.convert("RGBA" if self.channels == 4 else "RGB")
         small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
         is_png = self.channels == 4 or max(small.size) <= _PNG_PIXELS
-        # Only the pixels: no comments, and no location where the photo was taken.
+        # Keep only the pixels: no comments, and no location where the photo was taken.
         small.info.clear()
         content = io.BytesIO()
         small.save(content, "PNG" if is_png else "JPEG")

@@ -21,7 +21,7 @@ _FILE, _LABEL = "file_name", "label"
 
 @dataclass(frozen=True)
 class Label:
-    """The class of one image, and its part in the upload ("": none)."""
+    """The class of one image, and its part in the upload, or "" if it has none."""
 
     name: str
     split: Split

@@ -1,4 +1,4 @@
-"""Stores images in `data.parquet`. Each is decoded once, and one that is damaged refuses the whole upload."""
+"""Stores images in `data.parquet`. Each is decoded once. If one is damaged, the whole upload is refused."""
 
 import hashlib
 from collections import Counter
@@ -50,13 +50,13 @@ class Images:
     _parts: bytearray = field(default_factory=bytearray)
 
     def refuse(self, path: str, detail: str, code: str) -> None:
-        """Add the problem of an image. Above MOST_PROBLEMS only the number is counted."""
+        """Add the problem of an image, or only count it if there are MOST_PROBLEMS already."""
         self.broken += 1
         if self.broken <= MOST_PROBLEMS:
             self.problems.append(Problem(pointer("files", show(path)), detail, code))
 
     def add(self, item: ImageItem) -> Decoded | None:
-        """Decode and count an image. None if it is refused, which is added to the problems."""
+        """Decode and count an image. Return None if it is refused, and add the reason to the problems."""
         self.bytes += len(item.content)
         try:
             decoded = decode(item.content, self.limits.image_pixels)

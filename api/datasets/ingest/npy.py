@@ -1,4 +1,4 @@
-"""The header of a `.npy` file, and its numbers as a stream of blocks in C order. Never a pickle."""
+"""The header of a `.npy` file, and its numbers as a stream of blocks in C order. Pickles are refused."""
 
 import io
 import math

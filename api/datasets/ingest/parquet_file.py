@@ -1,4 +1,4 @@
-"""A Parquet file as a draft. Its footer is checked before anything else is read."""
+"""Reads a Parquet file into a draft. Its footer is checked before anything else is read."""
 
 import json
 from pathlib import Path

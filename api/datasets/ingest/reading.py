@@ -8,7 +8,7 @@ from shared.dataset import NUMBER_MARKS, TEXT_MARKS, AskedKind
 
 @dataclass(frozen=True)
 class Reading:
-    """Marks of missing values that replace the usual ones (None: the usual ones), and the kinds of some columns."""
+    """Marks of missing values that replace the usual ones (None keeps them), and the kinds of some columns."""
 
     missing_values: tuple[str, ...] | None = None
     column_kinds: Mapping[str, AskedKind] = field(default_factory=dict)

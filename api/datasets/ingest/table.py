@@ -25,7 +25,7 @@ _MOST_VALUE_CHARACTERS = 256
 
 
 def check(draft: Draft, limits: Limits, reading: Reading) -> None:
-    """Remove columns that are not data; make NaN missing and empty columns floats. Raises Refused with all problems."""
+    """Remove columns that are not data. Make NaN missing, and empty columns float. Raises Refused with all problems."""
     limits.check(draft.rows, len(draft.columns))
     leave_out(draft, reading)
     problems = [*wrong_names(draft.names), *draft.problems, *_infinities(draft)]
@@ -139,5 +139,5 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _finite(number: float | None) -> float | None:
-    """The number; None if it is not finite, as a mean whose sum overflows."""
+    """The number; None if it is not finite, such as a mean whose sum overflows."""
     return number if number is not None and math.isfinite(number) else None

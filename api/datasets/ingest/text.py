@@ -1,7 +1,7 @@
 """Finds the kind of a column of texts: numbers, booleans, datetimes, or texts, which stay as they were written.
 
-Only the distinct cells are examined. A column is numbers if all of them are, apart from marks of missing values. A
-column that is mostly numbers is text, with a warning that names the other cells.
+Only the distinct cells are examined. A column holds numbers if all cells except marks of missing values are numbers. If
+only most of them are, it is text, with a warning that names the other cells.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _SAMPLE = 1000
 _LEAST_NUMBER_LIKE = 0.25
 _MOST_SHOWN_CELLS = 3
 _MOST_SHOWN_CHARACTERS = 40
-# If at least this fraction of the cells are numbers, some of them in another notation, numbers were meant.
+# If at least this fraction of the cells are numbers, some in another notation, the column is meant as numbers.
 _MEANT_AS_NUMBERS = 0.9
 
 
@@ -202,7 +202,7 @@ class _Settler:
 
 
 def remove_marks(column: DraftColumn, reading: Reading) -> None:
-    """Make the numbers missing that the upload names as marks, in a column that is not text."""
+    """Replace the numbers that the upload names as marks with missing cells, in a column that is not text."""
     if not (pa.types.is_integer(column.cells.type) or pa.types.is_floating(column.cells.type)):
         return
     for mark in reading.missing_values or ():

@@ -1,4 +1,4 @@
 """The throw-away process that reads an uploaded program: `python -m api.programs.ingest <folder>`.
 
-The rule of this folder: it is never imported by the API process, and it compiles what was uploaded without running it.
+The rule of this folder: the API process never imports it, and it compiles the upload without running it.
 """

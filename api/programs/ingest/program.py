@@ -67,7 +67,7 @@ def _unpack(
     if len(kept) > most_files:
         detail = f"holds {len(kept)} files, expected at most {most_files}; data belongs in a dataset"
         problems.append(Problem("#", detail, "too_many_files"))
-    # A refused entry may be the script, so with problems it is not missed.
+    # A refused entry may be the script, so if there are problems, a missing script is not one of them.
     _raise_problems([*problems, *_check_names(sorted(kept), is_whole=not problems)])
     files = {one.name: one.read(one.size) for one in read_archive(upload, kind, kept.__contains__)}
     return files, len(entries) - len(kept)
@@ -79,7 +79,7 @@ def _raise_problems(problems: list[Problem]) -> None:
 
 
 def _check_names(paths: list[str], *, is_whole: bool = True) -> list[Problem]:
-    """The problems of the files' paths. Only if they are all files (`is_whole`), a script can be missing."""
+    """The problems of the files' paths. A missing script is one only if these are all files (`is_whole`)."""
     problems = [Problem(pointer("files", show(path)), detail, code) for path, detail, code in _name_faults(paths)]
     if is_whole and not any(path.endswith(".py") for path in paths):
         problems.append(Problem("#", _describe_missing_script(paths), "no_script"))
