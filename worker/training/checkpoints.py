@@ -66,7 +66,7 @@ class CheckpointStore:
         write_manifest(self._attempt.manifest_file, self.manifest)
 
     def _rank(self, one: Checkpoint) -> tuple[float, int]:
-        """The sort key: greater is better. Of equal values the earlier is better, as in Keras's own comparison."""
+        """The sort key: greater is better. If values are equal, the earlier is better, as in Keras's own comparison."""
         value = one.metrics.get(self._monitor)
         return (-math.inf if value is None else self._sign * value, -one.epoch)
 

@@ -17,7 +17,7 @@ _RULE = ("monitor", "last_improvement", "wait", "patience")
 def stop_evidence(run: RunContext, callbacks: Callbacks | None, reason: str) -> Stop:
     """Why training stopped, after which epoch, and the state of early stopping at that moment.
 
-    Without `callbacks`, since the run ended before it had any, the stop is what earlier attempts recorded.
+    If `callbacks` is None, because the run ended before they were created, the stop is that of the last recorded epoch.
     """
     if callbacks is None:
         last = _read_last_progress(run)

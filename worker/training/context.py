@@ -30,6 +30,6 @@ class RunContext:
         self.budget.check()
 
     def keep_alive(self) -> None:
-        """Check as `check` does, and tell the worker that the run is alive. For the time before the first batch."""
+        """Call `check`, and report to the worker that the run is alive. For use while no batches run."""
         self.check()
         pulse.send(pulse.Pulse(self.settings.first_batch_seconds, "0:0"))

@@ -1,12 +1,12 @@
-"""What can go wrong in a run, and whether another attempt could end otherwise.
+"""The errors of a run, and whether another attempt may succeed.
 
     TrainingError            this program's own
     ├── BadData              the data or the model cannot be trained; never retried
-    ├── DataChanged          the bytes are not those that the job was posted with; never retried
-    ├── DataMissing          the data is not on the volume; retried, since the volume may be away
+    ├── DataChanged          the data, weights or program have changed since the job was posted; never retried
+    ├── DataMissing          the data is not on the volume; retried, since the volume may be unavailable
     ├── DataLargerThanMemory the machine's memory is too small for the data; retried, since another one may have more
     ├── TooFewDevices        the worker's slot has fewer devices than the job needs; retried, another one may have more
-    ├── NoPrice              the worker cannot tell what the job costs; retried, since another one may
+    ├── NoPrice              the job's cost is limited and the worker has no price; retried, another one may have it
     └── Diverged             a number is no longer finite; never retried
     TrainingStopped          not an error: a stop was requested
     ├── BudgetUsedUp         the job's budget is used up
@@ -100,7 +100,7 @@ class Superseded(FitstopError):
 
 
 def describe_failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
-    """The code and message of any error, and whether to retry the job. `volume_root` tells whose disk has failed."""
+    """The code and message of any error, and whether to retry the job. `volume_root`: to tell which disk failed."""
     if isinstance(error, TrainingError):
         return JobError(code=error.code, message=str(error)), error.may_retry
     if _is_disk_full(error):

@@ -1,12 +1,12 @@
 """Extends a job: adapts the resume point of the earlier job to the settings of the job that continues it.
 
 From the last resume point, everything is restored except early stopping. Its state is computed for the new settings, by
-Keras's own rule over the epochs so far. So the job equals one that had these settings from the start, as exactly as a
-resumed job equals one that was not interrupted.
+Keras's own rule over the epochs so far. So the result equals that of a job that had these settings from the start, as
+exactly as a resumed job equals one that was not interrupted.
 
 From the best checkpoint, the weights and the optimizer are those of the checkpoint, and the state of all callbacks is
-computed up to its epoch. A checkpoint has no random state, so that is from the end of the earlier run, and the result
-does not equal any other run bit for bit.
+computed up to its epoch. A checkpoint has no random state, so the state at the end of the earlier run is used, and the
+result does not equal any other run bit for bit.
 """
 
 import dataclasses
@@ -66,7 +66,7 @@ def stopping_state(epochs: Sequence[EpochProgress], spec: EarlyStoppingSpec) -> 
 def plateau_state(
     epochs: Sequence[EpochProgress], spec: ReduceLROnPlateauSpec, learning_rate: float
 ) -> tuple[dict[str, Any], float]:
-    """The state of Keras's ReduceLROnPlateau after these epochs, and the learning rate that it leaves."""
+    """The state of Keras's ReduceLROnPlateau after these epochs, and the resulting learning rate."""
     rule, stand_in = ReduceLROnPlateau(spec), _StandIn(learning_rate)
     rule.set_model(stand_in)
     rule.on_train_begin()

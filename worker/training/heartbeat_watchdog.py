@@ -1,7 +1,7 @@
 """Ends the training process when its worker's heartbeat stops, even in the middle of a batch.
 
 Between two batches the run checks the heartbeat itself and stops in order (`stop_requests`). But a batch can take
-longer than the time between the self-stop and the take-over, and reading a volume that hangs takes as long as it hangs.
+longer than the time between the self-stop and the take-over, and a read blocks for as long as the volume hangs.
 So one thread reads the heartbeat while the run computes. A second thread, which reads no file, ends the process if the
 first has seen no new heartbeat for too long. Nothing is lost: after a take-over the attempt may write nothing anyway.
 """
@@ -27,8 +27,8 @@ class HeartbeatWatchdog:
 
     The limit is halfway between the self-stop and the take-over, so that a run that can check the heartbeat itself has
     time to stop in order. A process that was frozen gets time for one more heartbeat. A heartbeat file that has
-    disappeared counts as one that does not change. If there never was one, since the program runs by hand, the process
-    is never ended.
+    disappeared counts as one that does not change. If there never was one, because the program was started by hand,
+    the process is never ended.
 
     `end` ends this process at once, with the exit status SUPERSEDED.
     """

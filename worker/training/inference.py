@@ -7,7 +7,7 @@ from shared.inference import InferenceFacts
 from shared.job_folder import AttemptFolder
 from worker.training.data.rows import Data
 
-# The two builds of TensorFlow hold the same package; a prediction needs either.
+# The two builds of TensorFlow contain the same package; a prediction needs one of them.
 _PACKAGES = {
     "keras": ("keras",),
     "numpy": ("numpy",),

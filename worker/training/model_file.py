@@ -31,7 +31,7 @@ _WEIGHTS = "model.weights.h5"
 _CONFIG = "config.json"
 # Keras writes the training configuration of a legacy .h5 file into this attribute of its root.
 _H5_CONFIG = "training_config"
-# Of a larger file no template is kept in memory: writing its values takes longer than making its layout.
+# A larger file gets no template in memory: writing its values takes longer than making its layout.
 _MOST_TEMPLATE_BYTES = 8 * 1024**2
 # For errors: Python tries several temporary folders, so if all are full the path is not known.
 _TEMPORARY = Path("/tmp")  # noqa: S108
@@ -98,7 +98,7 @@ class ModelFile:
             self._learn(file, _variables(model))
 
     def snapshot(self) -> Content:
-        """A function that makes the file of the model as it is now. It may be called later, in any thread."""
+        """Take a snapshot, and return a function that makes its file. It may be called later, in any thread."""
         tensors = tuple(tf.convert_to_tensor(variable.value) for variable in _variables(self._model))
         return partial(self._content, _Snapshot(tensors, read_learning_rate(self._model)))
 
@@ -161,7 +161,7 @@ class StockModelFile:
         self._form = form
 
     def snapshot(self) -> Content:
-        """A function that returns the file of the model as it is now, which is made before this returns."""
+        """Save the model now, and return a function that returns its file."""
         content = _save(self._model, self._form)
         return lambda: content
 
@@ -171,7 +171,7 @@ def _variables(model: keras.Model) -> list[Any]:
 
 
 def _save_with_marks(model: keras.Model, form: Form) -> bytes:
-    """The file that Keras writes if variable number n (from 1) is filled with n. Restores the values."""
+    """Save the model with variable number n (from 1) filled with n, and return the file. Restores the values."""
     variables = _variables(model)
     before = [variable.numpy() for variable in variables]
     try:

@@ -1,4 +1,4 @@
-"""The order of the rows: it depends on (seed, epoch) alone, and so is the same for every engine.
+"""The order of the rows. It depends only on (seed, epoch), so it is the same for every engine.
 
 An attempt that resumes at epoch n has the batches that the previous attempt would have had. Keras's own shuffling,
 once seeded, draws the same permutation in every epoch.
@@ -7,7 +7,7 @@ once seeded, draws the same permutation in every epoch.
 import numpy as np
 import numpy.typing as npt
 
-# About how many numbers the widest layer holds for a validation batch, and the maximum of its rows.
+# Approximate number of outputs of the widest layer for a validation batch, and the batch's maximum number of rows.
 _VALIDATION_NUMBERS = 16_000_000
 _MOST_VALIDATION_ROWS = 8192
 

@@ -3,7 +3,7 @@
 A process that has used TensorFlow or a GPU cannot be forked, because the child hangs. So both are only imported here.
 The fork server has a single thread, with OPENBLAS_NUM_THREADS=1.
 
-A small table is prepared once, because scikit-learn and skops import and look up much at first use. This draws no
+A small table is prepared once, because scikit-learn and skops import and look up a lot at first use. This draws no
 random numbers.
 """
 

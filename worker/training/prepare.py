@@ -1,9 +1,9 @@
 """Turn the raw rows of a table into the matrix that the model reads, in training, in validation and in prediction.
 
-A standalone program that imports nothing of Fitstop: the training process uses it and saves a copy next to the model,
-so that a bundle predicts with the same code that trained it. Beside it stand
+A standalone program that imports nothing from Fitstop: the training process uses it and saves a copy next to the model,
+so that a bundle predicts with the same code that trained it. Next to it are
 
-    schema.json            the input columns, what each holds and how it is encoded
+    schema.json            the input columns, with the type and the encoding of each
     preprocessing.skops    the fitted scikit-learn steps: fill, encode, scale
 
 Later versions of predict.py call `load`, `read`, `is_complete` and `transform`: keep their meaning.
@@ -35,10 +35,10 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, RobustScaler, Sta
 
 Matrix = npt.NDArray[np.float32]
 
-# The only foreign types in the fitted steps. A file is loaded with this list, never with what the file asks for.
+# The only foreign types in the fitted steps. A file is loaded with this list, never with the types that the file names.
 TRUSTED_TYPES = ["numpy.dtype", "sklearn.model_selection._split.KFold"]
 
-# What stood for a missing value in a CSV file before a schema named it.
+# Missing values in a CSV file, for schemas from before they listed their own.
 MISSING_VALUES = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
@@ -57,9 +57,9 @@ _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*(\r\n|\r|\n)', re.IGNORE
 class Input:
     """One input column.
 
-    `kind` says what it holds: boolean, integer, float, text or datetime. `encoding` says what the model reads of it:
-    number (itself), one_hot, hashing (`hash_columns` columns), target (the mean of the target) or date (its parts and
-    its age). `datetime_format` is how a CSV file writes it, in the words of strptime, None for ISO 8601. `newest` and
+    `kind`: the type of its values: boolean, integer, float, text or datetime. `encoding`: what the model reads: number
+    (the value itself), one_hot, hashing (`hash_columns` columns), target (the mean of the target) or date (its parts
+    and its age). `datetime_format`: its format in a CSV file, as for strptime; None for ISO 8601. `newest` and
     `varying` are fitted: the newest moment of the training part, and the features that vary in it; the others are 0.
     """
 
@@ -74,11 +74,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Schema:
-    """The input columns and the choices that hold for all of them.
+    """The input columns and the settings for all of them.
 
-    `text_marks` and `number_marks` are the cells of a CSV file that are missing values in a column of texts and in any
-    other. `version` 1 is that of jobs that were begun before there was a schema: a missing boolean is a category of its
-    own, and a column without a value in the training part makes no feature.
+    `text_marks`, `number_marks`: cells of a CSV file that stand for a missing value, in text columns and in all others.
+    `version` 1 is for jobs that began before schemas existed: a missing boolean is a category of its own, and a column
+    without a value in the training part makes no feature.
     """
 
     inputs: tuple[Input, ...]
@@ -115,7 +115,7 @@ class Preparation:
     def read(self, path: Path) -> pd.DataFrame:
         """The rows of a CSV or Parquet file: one column for each input, missing values as NaN or NaT.
 
-        Raises ValueError with what is wrong and where.
+        Raises ValueError, which says what is wrong and where.
         """
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
@@ -123,7 +123,7 @@ class Preparation:
         return _type_columns(cells, self.schema, with_marks=True)
 
     def is_complete(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """For each row of `read` whether the model can judge it: without missing values, or with imputed ones."""
+        """For each row of `read`, whether the model can predict it: no value is missing, or they are imputed."""
         whole: npt.NDArray[np.bool_] = rows.notna().all(axis=1).to_numpy()
         return whole | (self.schema.missing == "impute")
 
@@ -184,7 +184,7 @@ def _columns(schema: Schema, *encodings: str) -> list[str]:
 
 
 def _column_names(one: Input) -> list[str]:
-    """The columns that an input is expanded to. No name of a dataset's column holds the control character."""
+    """The columns that an input is expanded to. Names of a dataset's columns never contain the control character."""
     if one.encoding == "date":
         return [f"{one.name}\x1f{part}" for part in DATE_FEATURES]
     if one.encoding == "hashing":
@@ -193,7 +193,7 @@ def _column_names(one: Input) -> list[str]:
 
 
 def _expand_columns(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """From typed columns to those that the steps read."""
+    """Expand the typed columns to those that the steps read."""
     columns: dict[str, Any] = {}
     for one in schema.inputs:
         columns |= dict(zip(_column_names(one), _expand_input(one, typed[one.name], schema), strict=True))
@@ -251,9 +251,9 @@ def _to_float32(matrix: npt.NDArray[Any]) -> Matrix:
 
 
 def _type_columns(rows: pd.DataFrame, schema: Schema, *, with_marks: bool = False) -> pd.DataFrame:
-    """One column for each input: float64, datetime64[us], or object for texts. A typed frame stays what it is.
+    """One column for each input: float64, datetime64[us], or object for texts. A typed frame does not change.
 
-    `with_marks`: some texts stand for a missing value.
+    `with_marks`: the schema's marks count as missing values.
     """
     places = defaultdict(list)
     for place, name in enumerate(rows.columns):
@@ -282,13 +282,13 @@ def _bare(cell: Any) -> Any:
 
 
 def _is_typed(cells: "pd.Series[Any]") -> bool:
-    """Whether the cells are numbers, booleans or moments, and no texts or objects."""
+    """Whether the cells are numbers, booleans or moments, not texts or objects."""
     return pd.api.types.is_numeric_dtype(cells.dtype) or pd.api.types.is_datetime64_any_dtype(cells.dtype)
 
 
 def _type_cells(one: Input, cells: "pd.Series[Any]", schema: Schema) -> "pd.Series[Any]":
     if one.kind == "text":
-        # Blanks around a text are no part of it, as at upload.
+        # As at upload, blanks around a text are not part of it.
         return _parse_cells(one, cells if schema.version == 1 else cells.astype(object).map(_bare), _text)
     if one.kind == "datetime":
         return _parse_moments(one, cells)
@@ -304,13 +304,13 @@ def _parse_cells(one: Input, cells: "pd.Series[Any]", parse: Callable[[Any], Any
     wrong = [number for number, value in enumerate(values) if value is None]
     if wrong:
         raise _wrong_cell(one, cells, codes == wrong[0])
-    # The code of a missing value is -1, the last place.
+    # The code of a missing value is -1, which selects the last entry.
     table = np.array([*values, np.nan], dtype=object)
     return pd.Series(table[codes], index=cells.index, dtype=object)
 
 
 def _text(cell: Any) -> str | None:
-    """A text as it is; whole numbers and booleans as an upload writes them that takes them as texts."""
+    """A text as it is; whole numbers and booleans as text, as an upload writes them; None for other values."""
     if isinstance(cell, bool | np.bool_ | int | np.integer):
         return str(cell).lower()
     return cell if isinstance(cell, str) else None
@@ -330,7 +330,7 @@ def _number(cell: Any) -> float | None:
 
 
 def _parse_moments(one: Input, cells: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Moments in UTC without a zone."""
+    """Convert cells to moments in UTC without a zone."""
     if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
         words = cells.astype(object).map(lambda cell: str(cell).strip(), na_action="ignore")
         moments = pd.to_datetime(words, format=one.datetime_format or "ISO8601", errors="coerce", utc=True)
@@ -354,13 +354,13 @@ def _wrong_cell(one: Input, cells: "pd.Series[Any]", wrong: npt.NDArray[np.bool_
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """The columns, and an index that has a name as one."""
+    """Read the columns. An index with a name becomes a column."""
     frame = pd.read_parquet(path)
     return frame.reset_index(drop=frame.index.names == [None])
 
 
 def _read_csv(path: Path, *, keep_blanks: bool) -> pd.DataFrame:
-    """The separator is the one of , ; tab | that occurs most in the header, or that a line `sep=` names."""
+    """Read the cells. The separator is that of a line `sep=`, else the most frequent one of , ; tab | in the header."""
     text = path.read_bytes().decode("utf-8-sig").rstrip("\x1a \r\n").lstrip("\r\n")
     named = _SEPARATOR_LINE.match(text)
     text = text[named.end() :].lstrip("\r\n") if named else text
@@ -381,7 +381,7 @@ def _read_csv(path: Path, *, keep_blanks: bool) -> pd.DataFrame:
 
 
 def _schema_before_schemas(folder: Path, steps: Pipeline) -> Schema:
-    """The schema of a bundle from before there was one, from its fitted steps."""
+    """The schema of an old bundle without `schema.json`, from its fitted steps."""
     inputs: list[Input] = []
     for group, transformer, names in steps.named_steps["columns"].transformers_:
         if group == "numbers":

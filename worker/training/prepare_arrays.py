@@ -1,4 +1,4 @@
-"""Read the arrays that a model takes, for a prediction: a standalone program that imports nothing of Fitstop.
+"""Read the arrays that a model takes, for a prediction: a standalone program that imports nothing from Fitstop.
 
 The training process saves a copy as `prepare.py` next to the model, with `schema.json`: the inputs by name and
 the shape of one row of each. predict.py calls `load`, `read`, `is_complete` and `transform`: keep their meaning.
@@ -36,7 +36,7 @@ class Preparation:
     shapes: Mapping[str, tuple[int, ...]]
 
     def read(self, path: Path) -> Rows:
-        """The arrays of an .npz file; of an .npy file where there is one input. Raises ValueError."""
+        """Read the arrays of an .npz file, or of an .npy file if there is one input. Raises ValueError."""
         found = np.load(path, allow_pickle=False)
         if isinstance(found, np.ndarray):
             if len(self.shapes) != 1:
@@ -54,7 +54,7 @@ class Preparation:
         return Rows(arrays)
 
     def is_complete(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        """For each row whether the model can judge it."""
+        """For each row, whether the model can predict it: always true."""
         return np.ones(len(rows), np.bool_)
 
     def transform(self, rows: Rows) -> Any:

@@ -1,7 +1,7 @@
 """Turn image files into the pixels that the model reads, in training, in validation and in prediction.
 
-A standalone program that imports nothing of Fitstop: the training process uses it and saves a copy as `prepare.py` next
-to the model, with `schema.json`: height, width, channels, and how another aspect ratio is made to fit. predict.py calls
+A standalone program that imports nothing from Fitstop: the training process uses it and saves a copy as `prepare.py`
+next to the model, with `schema.json`: height, width, channels, and how to fit another aspect ratio. predict.py calls
 `load`, `read`, `is_complete`, `transform` and `names`: keep their meaning.
 """
 
@@ -38,8 +38,8 @@ class Preparation:
     def decode(self, content: bytes) -> Pixels:
         """The pixels of one encoded image, uint8 of shape (height, width, channels). Raises OSError, ValueError.
 
-        Turned as its EXIF orientation says; of an animation the first frame; over black where it is transparent.
-        Resized by Pillow's bilinear filter, which averages where it shrinks.
+        Applies the EXIF orientation, takes the first frame of an animation, and puts transparent images on black.
+        Resizes with Pillow's bilinear filter, which averages when it shrinks.
         """
         with Image.open(io.BytesIO(content)) as file:
             image = ImageOps.exif_transpose(file)
@@ -59,7 +59,7 @@ class Preparation:
         return image.resize(size, Image.Resampling.BILINEAR)
 
     def read(self, path: Path) -> npt.NDArray[Any]:
-        """The image files in a folder and the folders in it, sorted; or one file. Raises ValueError."""
+        """The image files in a folder and its subfolders, sorted; or one file. Raises ValueError."""
         files = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         if not files:
             raise ValueError(f"holds no image files; expected {', '.join(sorted(SUFFIXES))}")
@@ -68,7 +68,7 @@ class Preparation:
         return found
 
     def is_complete(self, files: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """For each file whether the model can judge it: whether all of it can be decoded. Raises OSError."""
+        """For each file, whether the model can predict it: whether it can be decoded completely. Raises OSError."""
         with ThreadPoolExecutor() as pool:
             return np.fromiter(pool.map(self._is_image, files), np.bool_, len(files))
 
@@ -100,7 +100,7 @@ class Preparation:
                 pass
 
     def names(self, files: npt.NDArray[Any]) -> dict[str, list[str]]:
-        """The columns that tell which prediction is of which file."""
+        """The columns that identify the file of each prediction."""
         return {"file": [str(file) for file in files]}
 
     def to_json(self) -> bytes:
@@ -115,7 +115,7 @@ def load(folder: Path) -> Preparation:
 
 
 def _to_eight_bits(image: Any) -> Any:
-    """A grey image of 16 bits with the upper eight: Pillow itself would make every bright pixel white."""
+    """Convert a 16-bit grey image to its upper 8 bits. Pillow itself would make every bright pixel white."""
     return image.convert("I").point(lambda value: value / 256).convert("L")
 
 

@@ -23,7 +23,7 @@ class StopRequests:
     """Checks for requests to stop, at most four times a second.
 
     `self_stop_seconds`: for how long the worker's heartbeat may stay the same, by this process's own monotonic clock.
-    Without a heartbeat, since the program runs by hand, this is not checked.
+    Without a heartbeat, because the program was started by hand, this is not checked.
     """
 
     def __init__(self, attempt: AttemptFolder, self_stop_seconds: float) -> None:
@@ -35,7 +35,7 @@ class StopRequests:
         self._vouched_until = self._begun_at()
 
     def _begun_at(self) -> float:
-        """Until when the worker was alive. The first heartbeat says so; a later one must be followed by a new one."""
+        """Until when the worker was surely alive: the time of a first heartbeat; -inf if only a later one is known."""
         if self._beat is None:
             return time.monotonic()
         return self._beat.began if self._beat.count == 1 else -math.inf
@@ -70,9 +70,9 @@ class StopRequests:
     def _check_heartbeat(self) -> None:
         """Raise Superseded if the heartbeat is too old.
 
-        After a long time without a check (a long batch, or the machine was frozen) even a new heartbeat may have come
-        too late, so that another worker takes over now. Then wait for the next one, which proves that it did not: a
-        worker that is late sends no more heartbeats.
+        After a long time without a check (a long batch, or the machine was frozen), even a new heartbeat may have come
+        too late, and another worker may be taking over. So wait for the next heartbeat. It proves that nobody has taken
+        over: a worker that is late sends no more heartbeats.
         """
         # If the heartbeat has disappeared with its folder, the last one that was read counts.
         beat = self._beat = newest_beat(self._attempt) or self._beat

@@ -6,7 +6,7 @@ The order matters:
     2. what may end an epoch before anything of it is saved: a number that is not finite, or a budget that does not
        suffice for the validation
     3. the rules that decide (`rules`), which derive from Keras's own classes
-    4. the epoch reporter, which writes the events of what the others have done
+    4. the epoch reporter, which writes events about what the others have done
     5. the resume saver, which saves the state of all others
     6. the requests to stop
 
@@ -107,7 +107,7 @@ class Callbacks:
         return self.early_stopping is not None and self.early_stopping.has_stopped
 
     def _writing_seconds(self, more: int) -> float:
-        """How many seconds it takes to write what waits now, and `more` files; estimated from recent writes."""
+        """Estimated seconds to write the waiting tasks and `more` files, from recent writes."""
         each = max(self.resume.save_seconds, self._run.writer.seconds.usual)
         return each * (self._run.writer.unfinished + more)
 

@@ -15,8 +15,8 @@ class StopWithinBudget(keras.callbacks.Callback):
     The next step, and the next validation, are expected to take as long as the last ones. A run that is stopped inside
     an epoch is saved as a resume point, without a row in the log. It cannot be saved inside a validation.
 
-    `writing_seconds(files)`: how many seconds it takes to write what waits and this number of files. They are the
-    resume point of the stop, and before a validation also the checkpoint that may follow.
+    `writing_seconds(files)`: seconds to write the waiting tasks and this number of files: the resume point of the stop,
+    and before a validation also the checkpoint that may follow.
     """
 
     def __init__(self, budget: BudgetWatch, writing_seconds: Callable[[int], float]) -> None:

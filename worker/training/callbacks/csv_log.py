@@ -20,7 +20,7 @@ class CSVLog(keras.callbacks.CSVLogger):
     """Keras's CSVLogger, which also hashes its file, and closes it when a run ends with an error."""
 
     def __init__(self, spec: CSVLoggerSpec, path: Path) -> None:
-        """Append to the existing rows: a new attempt finds those of the attempt before it."""
+        """Append to the existing rows: a new attempt has those of the previous attempt."""
         super().__init__(path, separator=spec.separator, append=True)
         self._path = path
         self._digest = hashlib.sha256()

@@ -32,7 +32,7 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
         self.has_stopped = self.stopped_epoch == epoch > 0
 
     def state(self) -> dict[str, Any]:
-        """What Keras does not save for a resumed run (keras#14862): the wait and the last improvement."""
+        """The state that Keras does not save for a resumed run (keras#14862): the wait and the last improvement."""
         return {
             "wait": self.wait,
             "stopped_epoch": self.stopped_epoch,

@@ -62,7 +62,7 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
             self._save_snapshot(name, epoch + 1, logs or {})
 
     def state(self) -> dict[str, Any]:
-        """What Keras does not save for a resumed run (keras#17012): a worse model would become the best."""
+        """The state that Keras does not save (keras#17012). Without it, a worse model would be best after a resume."""
         return {
             "best": None if self.best is None else float(self.best),
             "best_so_far": self.best_so_far.model_dump(mode="json") if self.best_so_far else None,
@@ -86,7 +86,7 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         self._writer.write(write)
 
     def _note(self, epoch: int, value: float | None) -> None:
-        """Remember the best of the saved epochs; of equal values the earlier."""
+        """Remember the best of the saved epochs; if values are equal, the earlier one."""
         best = self.best_so_far
         if value is not None and (best is None or self._sign * value > self._sign * best.value):
             self.best_so_far = Best(epoch=epoch, monitor=self.monitor, value=value)

@@ -20,7 +20,7 @@ class NotFinite(keras.callbacks.Callback):
     Keras's TerminateOnNaN does not stop it. All metrics are checked, because JSON cannot represent an infinite one.
 
     `weights_are_finite` returns a flag for each trainable variable, bool of shape (variables,). An engine may replace
-    it by what it has computed already.
+    it to return flags that it has already computed.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class NotFinite(keras.callbacks.Callback):
         self._epoch = epoch
 
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
-        """Called after `step` batches of the epoch. An engine's call ends after the first batch that is not finite."""
+        """Raise Diverged if the loss is not finite. An engine's call ends after the first batch with such a loss."""
         loss = float(logs.get("loss", 0.0))
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {self._epoch + 1} at batch {step}; {_FIX}")

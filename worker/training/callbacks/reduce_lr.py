@@ -45,7 +45,7 @@ class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
         self.drop = Drop(before, after, self.monitor, self.patience) if is_drop else None
 
     def state(self) -> dict[str, Any]:
-        """What Keras does not save for a resumed run."""
+        """The state that Keras does not save for a resumed run."""
         return {
             "wait": self.wait,
             "cooldown_counter": self.cooldown_counter,

@@ -11,7 +11,7 @@ from worker.training.resume.parts import Parts
 from worker.training.resume.point import Place
 from worker.training.resume.session import ResumeSession
 
-# Maximum part of a run's time that saving may take.
+# Maximum share of a run's time that saving may take.
 _MOST_SHARE = 0.05
 
 
@@ -34,7 +34,7 @@ class ResumeSaver(keras.callbacks.Callback):
     ) -> None:
         """If `is_inside_epochs` is false, the run is saved only at the end of epochs.
 
-        From `unsaved_step` batches of an epoch on, it is not saved before the end of the epoch.
+        After `unsaved_step` batches of an epoch, it is not saved before the end of that epoch.
         """
         super().__init__()
         self._is_inside_epochs = is_inside_epochs
@@ -90,18 +90,18 @@ class ResumeSaver(keras.callbacks.Callback):
 
     @property
     def place(self) -> str | None:
-        """The run's position as `epoch:step` (both from 0); None where it cannot be saved."""
+        """The run's position as `epoch:step` (both from 0); None while it cannot be saved."""
         return f"{self._place.epoch}:{self._place.step}" if self._place else None
 
     def save_here(self, *, is_stopped: bool = False) -> None:
-        """Save the run at its position. Does nothing where it cannot be saved, and after training has ended."""
+        """Save the run at its position. Does nothing while it cannot be saved, and after training has ended."""
         if self._place is None or self._has_ended or (self._place.step and not self._is_inside_epochs):
             return
         self._session.save(self._parts, self._place, is_stopped=is_stopped)
         self._saved_at = time.monotonic()
 
     def _is_due(self, interval: float) -> bool:
-        """Whether `interval` seconds have passed, and saving takes a small enough part of the time."""
+        """Whether `interval` seconds have passed, and saving takes a small enough share of the time."""
         least = self._session.save_seconds / _MOST_SHARE
         if least > self._interval and not self._has_reported:
             self._has_reported = True

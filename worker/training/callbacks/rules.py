@@ -45,7 +45,7 @@ class Rules:
     """`in_order`: the callbacks that decide, in their order. One of them adds the learning rate to each epoch's logs.
 
     `stateful`: those whose state a resume point saves, by name. `saves_inside_epochs`: whether the run may be saved
-    between two batches. `unsaved_step`: number of batches of an epoch from which it may not, until its end.
+    between two batches. `unsaved_step`: number of batches of an epoch after which it may not, until the epoch's end.
     """
 
     in_order: Sequence[keras.callbacks.Callback]

@@ -1,9 +1,9 @@
-"""`python -m worker.training.checks.device_check GPU|CPU`: train two small models there, one with convolutions.
+"""`python -m worker.training.checks.device_check GPU|CPU`: train two small models on that device.
 
-Prints one line of JSON: versions, the device, and the seconds of each model. Exit status 1 if it cannot.
+Prints one line of JSON: versions, the device, and the seconds of each model. Exit status 1 if the device cannot train.
 
-Both models, because a wrong cuDNN fails only in Conv2D (aws/deep-learning-containers#6418); and under XLA, because the
-PTX of an older compiler fails only there (tensorflow#111958).
+One has convolutions, because a wrong cuDNN fails only in Conv2D (aws/deep-learning-containers#6418). Both use XLA,
+because the PTX of an older compiler fails only there (tensorflow#111958).
 """
 
 import json
@@ -56,7 +56,7 @@ def _dense() -> Any:
 
 
 def _time_training(model: Any, shape: tuple[int, ...]) -> float:
-    """Seconds to compile the model and train one epoch of random rows of `shape`, float32. Raises for a loss of NaN."""
+    """Seconds to compile the model and train one epoch on random float32 rows of `shape`. Raises ArithmeticError."""
     began = time.monotonic()
     chance = np.random.default_rng(0)
     rows = chance.normal(size=shape).astype("float32")

@@ -1,6 +1,6 @@
 """`python -m worker.training.checks.gpu_check`: whether this process can compute on the GPU.
 
-Exit status 0 where it can, 1 where it cannot, CPU_ONLY where this is the CPU build of TensorFlow.
+Exit status 0 if it can, 1 if it cannot, CPU_ONLY if this is the CPU build of TensorFlow.
 
 A worker runs this check in a child process at its start: a process that is forked after its parent has used a GPU
 cannot use one, and a driver that does not match this TensorFlow fails only in use.

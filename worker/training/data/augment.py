@@ -47,7 +47,7 @@ class Changes:
 
 
 def unchanged(rows: int) -> Changes:
-    """No changes of these rows."""
+    """Changes that leave all rows as they are."""
     return Changes(np.empty((rows, 0), np.float32), np.empty((rows, 0), np.int32))
 
 
@@ -104,7 +104,7 @@ def _transforms(
 def mix(rows: Sequence[tf.Tensor], partners: Sequence[tf.Tensor], table: tf.Tensor) -> list[tf.Tensor]:
     """Each array of `rows` with its share of the same array of `partners` mixed in, float32, of the same shape.
 
-    Images, targets and weights are mixed alike. `table` are the rows' numbers of `draw`.
+    Images, targets and weights are mixed in the same way. `table`: the rows' numbers from `draw`.
     """
     share = table[:, _COLUMNS.index("share")]
     return [_mix(*pair, share) for pair in zip(rows, partners, strict=True)]
@@ -118,7 +118,7 @@ def _mix(row: tf.Tensor, partner: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
 def augment(images: tf.Tensor, table: tf.Tensor, spec: AugmentSpec) -> tf.Tensor:
     """The changed images, float32 of the shape of `images`: (batch, height, width, channels), pixels from 0 to 255.
 
-    `table` are the images' numbers of `draw`, of shape (batch, WIDTH).
+    `table`: the images' numbers from `draw`, of shape (batch, WIDTH).
     """
     numbers = tf.unstack(table[:, : len(_COLUMNS)], num=len(_COLUMNS), axis=1)
     one = {name: tf.reshape(values, (-1, 1, 1, 1)) for name, values in zip(_COLUMNS, numbers, strict=True)}
@@ -146,7 +146,7 @@ def _flip(images: tf.Tensor, one: dict[str, tf.Tensor], spec: AugmentSpec) -> tf
 
 
 def _transform(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
-    """Each output pixel by bilinear interpolation of the input; outside it, the mirrored image."""
+    """Compute each output pixel by bilinear interpolation of the input; outside it, of the mirrored image."""
     result: tf.Tensor = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=transforms,

@@ -3,7 +3,7 @@
     <FITSTOP_CACHE>/images/<SHA-256 of the data>-<height>x<width>x<channels>-<resize>.npy
 
 A file is complete or absent: it is written under another name and renamed. The order of the images follows from the
-dataset. The least recently used file is removed first when there is no room. A lost file costs one decoding.
+dataset. When there is no room, the least recently used file is removed first. A lost file is decoded again.
 """
 
 import fcntl
@@ -51,7 +51,7 @@ def find_decoded(
 
 
 def _use(file: Path) -> Pixels | None:
-    """The images, mapped and marked as used now; None if there is no such file: another process may remove it."""
+    """The images, mapped and marked as used now; None if the file does not exist: another process may remove it."""
     try:
         pixels: Pixels = np.load(file, mmap_mode="r", allow_pickle=False)
         os.utime(file)
@@ -80,14 +80,14 @@ def _take_turn(lock: Path, keep_alive: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _lock_now(lock: Path) -> Iterator[None]:
-    """Hold the lock. Raises BlockingIOError if another process does; the kernel releases that of a killed process."""
+    """Hold the lock. Raises BlockingIOError if another process does. The kernel releases that of a killed process."""
     with lock.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 
 def _decode(path: Path, file: Path, preparation: Preparation, cache_bytes: int, keep_alive: Callable[[], None]) -> int:
-    """Decode all images into `file`, and return how many there are."""
+    """Decode all images into `file`, and return their number."""
     with pq.ParquetFile(path) as source:
         count = source.metadata.num_rows
         shape = (count, preparation.height, preparation.width, preparation.channels)

@@ -62,7 +62,7 @@ def _load(
 
 
 def _with_weights(train: Part, record: JobRecord) -> Part:
-    """With class weight "balanced", a row has the sample weight rows / (classes * rows of its class)."""
+    """Add the sample weights of class weight "balanced": for each row, rows / (classes * rows of its class)."""
     if record.data_spec.hyperparameters.class_weight is None:
         return train
     rows = np.arange(len(train.targets)) if train.selected is None else train.selected

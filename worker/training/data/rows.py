@@ -60,7 +60,7 @@ class Part:
         return copies * sum(len(self) * dtype.itemsize * int(np.prod(one.shape[1:])) for one, dtype in each)
 
     def numbers_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The row numbers in the arrays of these rows of the part."""
+        """Convert row numbers of the part to row numbers in the arrays."""
         return rows if self.selected is None else self.selected[rows]
 
     def take(self, rows: npt.NDArray[Any] | slice) -> tuple[Array, ...]:
@@ -80,7 +80,7 @@ class Part:
         return self.batch(self.take_changed(np.arange(1), self.draw(0, 0)))
 
     def take_changed(self, rows: npt.NDArray[Any], changes: Changes) -> tuple[Array, ...]:
-        """The arguments of `batch` for these rows: each array, with mixup each array of the partners, the changes."""
+        """The argument of `batch` for the rows: each array, with mixup each array of the partners, and the changes."""
         own = changes.of(rows)
         arrays = [array for which in (rows, *own.partners.T) for array in self.take(which)]
         return (*arrays, own.numbers) if self.augment else tuple(arrays)
@@ -120,7 +120,7 @@ class Data:
 
     @property
     def features(self) -> int:
-        """How many numbers one row of all inputs has."""
+        """Number of values in one row of all inputs."""
         return sum(int(np.prod(one.shape[1:])) for one in self.train.inputs.values())
 
     @property

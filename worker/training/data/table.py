@@ -158,7 +158,7 @@ def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> li
 
 
 def _finite(matrix: npt.NDArray[np.float32], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """The matrix. Raises BadData if a number is not finite, because on a CPU relu hides NaN from the loss."""
+    """Return the matrix. Raises BadData if a number is not finite, because on a CPU relu hides NaN from the loss."""
     if not np.isfinite(matrix).all():
         numbers = inputs.select_dtypes(include="number")
         greatest = numbers.abs().max()

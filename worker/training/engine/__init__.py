@@ -1,4 +1,4 @@
-"""How the epochs are computed: two engines that Keras's `fit` calls.
+"""Two engines that compute the epochs, both inside Keras's `fit`.
 
     plan.py         chooses the engine, XLA and the number of threads, and says why
     fused.py        runs many steps in one call of a compiled program, on data that is on the device

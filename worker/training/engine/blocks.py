@@ -20,7 +20,7 @@ from worker.training.data.augment import Changes
 from worker.training.data.rows import Part
 from worker.training.engine.programs import Specs, Tensors
 
-# The file has no name. For its errors: after a failure its space is free again, so only the folder can be checked.
+# For errors of an unnamed file: after a failure its space is free again, so only the folder can be checked.
 _TEMPORARY = Path("/tmp")  # noqa: S108
 
 Order = npt.NDArray[np.int32]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from shared.job import EnginePlan
 from worker.training.engine.kept import use_kept_programs
 
-# XLA's newer CPU code draws random numbers (Dropout) 18 times slower. A dense network without Dropout is as fast.
+# With XLA's newer CPU code, random numbers (Dropout) take 18 times longer. Dense networks without Dropout are as fast.
 _XLA_CPU_FLAGS = "--xla_cpu_use_fusion_emitters=false"
 # Options of glibc's mallopt(3): free bytes to keep at the end of the heap, and maximum blocks with their own mapping.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -57,7 +57,7 @@ def _keep_freed_memory() -> None:
 
 
 def data_bytes(asked: int) -> int:
-    """Maximum bytes of data on the device: `asked`, or a quarter of its free memory if that is 0."""
+    """Maximum bytes of data on the device: `asked`, or a quarter of the device's free memory if `asked` is 0."""
     return asked or int(_free_bytes() * _SHARE_FOR_DATA)
 
 

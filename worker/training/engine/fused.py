@@ -34,7 +34,7 @@ except ImportError:  # this Keras has it elsewhere: the stock engine trains
     DataAdapter = None
 
 _CALL_SECONDS = 0.25
-# The overhead of a call is a few per cent of a long step, probably a copy of the model's state: make several per call.
+# A call's overhead, probably a copy of the model's state, is a few per cent of a long step: make several per call.
 _STEPS_TO_SHARE_A_CALL = 4
 _LONG_CALL_SECONDS = 0.8
 _MOST_GROWTH = 8
@@ -161,7 +161,7 @@ class FusedEngine:
             store_traces(self._traces, self._new_traces)
 
     def _load_or_make_traces(self, name: str) -> None:
-        """Use the programs that an earlier job traced; without them, trace now, and use the packed form of that.
+        """Use the traces of an earlier job. If there are none, trace now, and use the packed form of the new traces.
 
         So the first job compiles exactly what later jobs load.
         """
@@ -187,7 +187,7 @@ class FusedEngine:
         return traced
 
     def _compile(self) -> None:
-        """Trace and compile the programs, by a call of each that makes no step."""
+        """Trace and compile the programs: call each once with zero steps."""
         zero, is_first = tf.constant(0), tf.constant(value=False)
         for program, blocks in ((self._train, self._training), (self._validate, self._validation)):
             if blocks is not None:
@@ -242,7 +242,7 @@ def _split_into_calls(blocks: Blocks, first_step: int, pace: "_Pace") -> Iterato
 
 
 def call_seconds(step_seconds: float) -> float:
-    """How many seconds a call should take if a step takes `step_seconds`."""
+    """Target duration of a call in seconds, if a step takes `step_seconds`."""
     return max(_CALL_SECONDS, min(_STEPS_TO_SHARE_A_CALL * step_seconds, _LONG_CALL_SECONDS))
 
 

@@ -1,4 +1,4 @@
-"""Stores traces for later jobs: the TensorFlow functions that tracing a model's Python code gives.
+"""Stores traces for later jobs: the TensorFlow functions that result from tracing a model's Python code.
 
 Tracing the programs of a small job takes longer than all of its epochs, and a job with the same model and data of the
 same shapes gets the same functions. They are in the store of the compiled programs, which never returns a file with a
@@ -54,7 +54,7 @@ _SOURCE = _digest_of_source()
 def name_traces(record: JobRecord, model: keras.Model, data: Data, plan: EnginePlan) -> str | None:
     """The name of the job's traces in the store, if its data is one block; None if its traces are not stored.
 
-    They are not stored without a store, on a GPU, with image augmentation, and for models whose configuration does not
+    They are not stored without a store, on a GPU, with image augmentation, or for models whose configuration does not
     determine the trace.
     """
     is_known = isinstance(record.data_spec.model, DenseSpec | CnnSpec) and not data.train.augment

@@ -25,12 +25,12 @@ from shared.spec import (
 from worker.training.data.rows import Data
 from worker.training.order import validation_batch
 
-# XLA compiles for about half a second longer than TensorFlow. That pays from this number of small steps.
+# XLA takes about half a second longer to compile than TensorFlow. That pays off from this number of small steps.
 _STEPS_THAT_PAY_XLA = 4000
 # A step with fewer float operations has finished before a second thread starts. On a CPU, rewriting its graph takes an
 # eighth of the time until the first epoch has finished, and makes no epoch faster.
 _SMALL_STEP_OPERATIONS = 100_000_000
-# For each kind of model without a configuration, the layers that decide whether XLA pays.
+# For each kind of model without a configuration, the layers that decide whether XLA pays off.
 _LAYERS = {"cnn": {"Conv2D"}, "application": {"Conv2D"}}
 _FASTER_BY_XLA_ON_CPU = frozenset(
     {
@@ -44,9 +44,9 @@ _LIKELY_PATIENCES = 3
 
 
 def decide_plan(record: JobRecord, data: Data, earlier: EarlierModel | None = None) -> EnginePlan:
-    """The plan of a job that has none yet: what its spec requests, and this module's choice where it says "auto".
+    """The plan of a job that has none yet: what its spec requests, and this module's choice for "auto".
 
-    `earlier` is the model that the job starts from, if it is that of an earlier job.
+    `earlier`: the model of an earlier job that the job starts from, if any.
     """
     asked = record.data_spec.hyperparameters
     rows = len(data.train)
@@ -76,7 +76,7 @@ def describe_engine(plan: EnginePlan) -> Event:
 
 
 def _engine(asked: Hyperparameters) -> Literal["fused", "stock"]:
-    """By default the fused engine, which supports one device only."""
+    """The requested engine; by default the fused engine, or the stock engine for several devices."""
     if asked.engine != "auto":
         return asked.engine
     return "fused" if asked.devices == 1 else "stock"
@@ -100,10 +100,10 @@ def _validation_batch(model: ModelSpec, data: Data, batch_size: int) -> int:
 
 
 def device() -> str:
-    """`GPU` or `CPU`: what TensorFlow will compute on, found without TensorFlow.
+    """`GPU` or `CPU`: what TensorFlow will compute on, without asking TensorFlow for its devices.
 
-    Asking TensorFlow would make it read its flags, which it does only once. A driver's GPUs are in /dev, or in WSL 2
-    together /dev/dxg.
+    That would make it read its flags, which it does only once. The driver's GPUs are files in /dev; in WSL 2 all of
+    them are /dev/dxg.
     """
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
     has_card = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
@@ -111,7 +111,7 @@ def device() -> str:
 
 
 def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
-    """Why the job's model and augmentation are not compiled with XLA; empty if nothing speaks against it."""
+    """Why the job's model and augmentation are not compiled with XLA; empty if they can be."""
     model, data = spec.model, spec.dataset
     if isinstance(data, ImagesSpec) and data.augment and data.augment.is_geometric:
         return "XLA does not compile the shift, rotation and zoom of images"
@@ -123,7 +123,7 @@ def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
 
 
 def against_xla(layers: set[str], on: str, *, is_asked_for: bool = False) -> str:
-    """Why layers of these classes are not compiled with XLA; empty if nothing speaks against it.
+    """Why layers of these classes are not compiled with XLA; empty if they can be.
 
     `on`: `GPU` or `CPU`. With `is_asked_for`, layers without a measurement on a CPU are accepted.
     """
@@ -139,7 +139,7 @@ def against_xla(layers: set[str], on: str, *, is_asked_for: bool = False) -> str
 
 
 def too_few_steps(steps: int) -> str:
-    """Why compiling with XLA does not pay for a run of `steps` steps; empty if it does."""
+    """Why compiling with XLA does not pay off in a run of `steps` steps; empty if it does."""
     return f"about {steps} steps are too few to repay its compilation" if steps < _STEPS_THAT_PAY_XLA else ""
 
 

@@ -26,8 +26,8 @@ def training_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla
     A block's tensors have the shape (batches, rows of a batch, …). The call with `is_first`, the first of an epoch,
     resets the metrics. The call ends early after a batch whose loss is not finite; `step` is the number after the last
     batch that was trained on. `logs` are the epoch's metrics so far; if the model's own `train_step` returns other
-    logs, they are those of the last batch. With `prefetch`, the next batch is computed during a step, which pays if
-    `batch_of` does much work; the results are the same.
+    logs, they are those of the last batch. With `prefetch`, the next batch is computed during a step, which pays
+    off if `batch_of` does much work; the results are the same.
     """
     own = find_log_specs(model, model.train_step, batch_of, block)
 
@@ -74,7 +74,7 @@ def validation_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, x
 
 
 def tail_program(model: keras.Model, step: Any, batch_of: BatchOf) -> Any:
-    """A function `(tensors) -> logs` for the last, partial batch; without XLA, which does not pay here."""
+    """A function `(tensors) -> logs` for the last, partial batch; without XLA, which does not pay off here."""
 
     def tail(tensors: Tensors) -> Any:
         logs, metrics = step(batch_of(tensors)), model.get_metrics_result()

@@ -5,7 +5,7 @@ without rows in a small last batch, average the losses of shares of different si
 device. Here each row has the same weight on every device, the sum of the gradients is clipped, and each metric counts
 each row once.
 
-Batch normalization alone differs from a run on one device: each device normalizes by the rows of its own share.
+Only batch normalization differs from a run on one device: each device normalizes by the rows of its own share.
 """
 
 import logging
@@ -91,7 +91,7 @@ def _shares(part: Part, orders: Orders, batch_size: int, devices: int) -> Iterat
 
 @dataclass(frozen=True)
 class _Share:
-    """One device's part of a batch. `rows`: how many of its rows count; `of_rows`: rows of the whole batch."""
+    """One device's part of a batch. `rows`: number of its rows that count; `of_rows`: rows of the whole batch."""
 
     x: Any
     y: Any
@@ -112,7 +112,7 @@ def _train_step(model: keras.Model, data: tuple[Any, tf.Tensor, tf.Tensor]) -> A
     with tf.GradientTape() as tape:
         y_pred = model(share.x, training=True)
         loss = _loss(model, share, y_pred, training=True)
-        # Keras has divided the loss by the number of devices; weighted so, the devices' losses sum to the batch's.
+        # Keras has divided the loss by the number of devices. With this weight, the devices' losses sum to the batch's.
         scaled = model.optimizer.scale_loss(loss * share.rows * devices.num_replicas_in_sync / share.of_rows)
     weights = model.trainable_weights
     gradients = tape.gradient(scaled, weights)

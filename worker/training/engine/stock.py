@@ -74,7 +74,7 @@ class StockEngine:
         return _batches(self._data.train, orders, batch_size, self._device_bytes)
 
     def _orders(self, place: Place, batch_size: int) -> Iterator[tuple[Order, Changes]]:
-        """Yield for each epoch from `place` on its remaining rows in order, and the augmentation of all rows."""
+        """Yield, for each epoch from `place` on, its remaining rows in order, and the augmentation of all rows."""
         train, seed = self._data.train, self._settings.seed
         for epoch in range(place.epoch, self._settings.epochs):
             done = place.step * batch_size if epoch == place.epoch else 0
@@ -140,7 +140,7 @@ class EachBatch(keras.callbacks.Callback):
 
 
 def skip_done_batches(model: keras.Model, place: Place) -> Callable[[Any], Any]:
-    """Keras's training function, without effect for the batches of the epoch that are done at `place`."""
+    """Wrap Keras's training function, so that it skips the batches of the epoch that are done at `place`."""
     train_on = model.train_function
     done = place.step
 

@@ -44,8 +44,8 @@ class NotMeasurable(Exception):
 class Subject:
     """A model, the rows to evaluate it on, and what its outputs mean.
 
-    `outputs`: how many numbers it predicts for a row. `classes`: the class names by number; None for a regression, and
-    if the two classes are called negative and positive.
+    `outputs`: number of values predicted for a row. `classes`: the class names by number; None for a regression, and if
+    the two classes are called negative and positive.
     """
 
     model: keras.Model
@@ -89,7 +89,7 @@ def evaluate(
     last_epoch: int,
     keep_alive: Callable[[], None],
 ) -> None:
-    """`evaluate_best` for any model. Without a checkpoint `best`, the model has the weights of `last_epoch` already.
+    """`evaluate_best` for any model. If `best` is None, the model already has the weights of `last_epoch`.
 
     `find_subject` may raise NotMeasurable. `keep_alive` is called between two batches, and may raise to stop.
     """

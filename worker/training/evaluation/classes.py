@@ -77,7 +77,7 @@ def probabilities(outputs: npt.NDArray[np.float32], *, from_logits: bool) -> Pro
 
 
 def chosen_classes(shares: Probabilities) -> Numbers:
-    """The predicted class number of each row, as in Keras's metrics: of two, positive above 0.5; else the likeliest."""
+    """The predicted class number of each row, as in Keras's metrics: of two, 1 above 0.5; else the most probable."""
     return (shares[:, 1] > 0.5).astype(np.int64) if shares.shape[1] == 2 else shares.argmax(axis=1)
 
 

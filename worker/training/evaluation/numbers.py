@@ -1,4 +1,4 @@
-"""A regression, measured: residuals, their distribution, and the rows with the largest ones."""
+"""Evaluates a regression: residuals, their distribution, and the rows with the largest ones."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ Numbers = npt.NDArray[np.float64]
 
 
 def measure_numbers(part: Part, predicted: Predicted) -> PartResult:
-    """Measure the predictions of numbers; all outputs of a row together."""
+    """Measure predictions of numbers, with all outputs of a row together."""
     true = np.asarray(part.targets[part.numbers_of(predicted.rows)], np.float64)
     outputs = predicted.outputs.astype(np.float64)
     return PartResult(

@@ -1,4 +1,4 @@
-"""Predicts the rows of one part: all of them, or a random sample if there are many or they take long."""
+"""Predicts the rows of one part: all of them, or a random sample if they are too many or take too long."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from worker.training.data.rows import Part
 
 MOST_SECONDS = 120.0
 MOST_ROWS = 1_000_000
-# Maximum of output numbers in memory: 200 MB.
+# Maximum number of outputs in memory: 200 MB.
 _MOST_NUMBERS = 50_000_000
 
 
@@ -29,7 +29,7 @@ class Predicted:
 
 
 def predict(model: keras.Model, outputs: int, part: Part, batch_size: int, keep_alive: Callable[[], None]) -> Predicted:
-    """Predict batch after batch, for a maximum of MOST_SECONDS and MOST_ROWS. `outputs`: numbers predicted for a row.
+    """Predict batch after batch, for a maximum of MOST_SECONDS and MOST_ROWS. `outputs`: values predicted for a row.
 
     `keep_alive` is called between two batches, and may raise to stop. A sample consists of whole batches in a random
     order, which is always the same. Raises ValueError if an output is not finite.

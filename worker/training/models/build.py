@@ -1,4 +1,4 @@
-"""Builds and compiles the model of a job, whatever its kind."""
+"""Builds and compiles the model of a job, of any kind."""
 
 from functools import partial
 from typing import Any
@@ -79,7 +79,7 @@ def _build(record: JobRecord, data: Data, earlier: EarlierModel | None) -> keras
         return build_keras(spec, data)
     if isinstance(spec, DenseSpec):
         model = build_dense(spec, data)
-        # Created last, as in all versions: a layer draws its seed when it is created, and decides the initial weights.
+        # Created last, as in all versions: a layer draws its seed at its creation. The seed decides the weights.
         model.add(_output(record.data_task.kind, data))
         return model
     output = _output(record.data_task.kind, data)

@@ -128,7 +128,7 @@ def _take_weights(model: keras.Model, earlier: EarlierModel) -> None:
 
 
 def _with_new_head(model: keras.Model, head: Head, make_head: Callable[[str], Any]) -> tuple[keras.Model, Head]:
-    """The model with a new head in place of the old one and everything after that; and the new head."""
+    """Replace the head, and everything after it, with a new one. Return the model and the new head."""
     inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     before = model.get_layer(head.layer)
     taken = {layer.name for layer in model.layers} - {before.name}
@@ -152,8 +152,8 @@ def _freeze(model: keras.Model, head: Head | str, spec: EarlierJobSpec) -> None:
 def layers_before(model: keras.Model, head: Head | str) -> list[keras.layers.Layer]:
     """The layers before the head, with the layers of nested models one by one.
 
-    Layers without weights directly before the head, such as pooling, are left out: the last layer of a network of
-    `keras.applications` is the last one. If the head is unknown, it is the last layer with weights.
+    Layers without weights directly before the head, such as pooling, are left out, so that the list ends with the last
+    layer of a network of `keras.applications`. If the head is unknown, it is the last layer with weights.
     """
     layers = list(model.layers)
     last = [number for number, layer in enumerate(layers) if layer.weights]

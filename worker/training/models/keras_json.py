@@ -20,8 +20,8 @@ from worker.training.errors import BadData, first_line, is_out_of_memory
 def build_keras(spec: KerasSpec, data: Data) -> keras.Model:
     """The model of the configuration, with new weights. Raises BadData if it cannot be built or does not fit the data.
 
-    The configuration is checked again, as when the job was posted. It is first built without memory for weights, to
-    check its size.
+    The configuration is checked again, as when the job was posted. The model is first built without memory for weights,
+    to check its size.
     """
     model = build_config(spec.config)
     check_outputs(model, data)

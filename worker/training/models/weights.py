@@ -24,7 +24,7 @@ from worker.training.errors import BadData, DataChanged, DataMissing
 from worker.training.models.legacy_weights import is_legacy, legacy_places
 
 _MOST_ITEMS = 100_000
-# What a compiled model saves in addition to its own weights.
+# Arrays that a compiled model saves in addition to its own weights.
 _NOT_OF_THE_MODEL = ("optimizer/", "metrics/", "optimizer_weights/")
 
 

@@ -19,7 +19,7 @@ _KINDS = "biufU"
 
 
 class NotRows(Exception):
-    """Data, or a way to iterate over it, that this module does not support; with the reason."""
+    """Data, or a way to iterate over it, that this module does not support. The message is the reason."""
 
 
 @dataclass(frozen=True)

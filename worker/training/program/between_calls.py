@@ -1,4 +1,4 @@
-"""Watches a script while it is outside `fit`: tells the worker that it is alive, and stops it if that is requested.
+"""Watches a script while it is outside `fit`: reports to the worker that it is alive, and stops it on request.
 
 Inside `fit` the run's callbacks do both. Outside, a thread checks every half second. It stops the script by a signal to
 the main thread, whose handler raises an exception.
@@ -27,7 +27,7 @@ class Unwind(BaseException):
 
 
 class BetweenCalls:
-    """Checks while the context, which is around the script, is open."""
+    """Runs the checks while its context, which is around the script, is open."""
 
     def __init__(self, run: RunContext) -> None:
         self._run = run

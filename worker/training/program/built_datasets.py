@@ -1,7 +1,7 @@
 """A tf.data dataset that the script builds for each epoch (`fitstop.dataset`): a resumed run gets the same batches.
 
-Keras's own `fit` goes through the epochs, and its own training function through the batches, without Python in
-between. An epoch is built when its first batch is needed; an interrupted one skips its finished batches.
+Keras's own `fit` iterates over the epochs, and its own training function reads the batches directly from the dataset.
+The dataset of an epoch is built when its first batch is needed. An interrupted epoch skips its finished batches.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _UNKNOWN = 2**40
 
 
 class Passes(Protocol):
-    """What `fitstop.dataset` attaches to its dataset: `build(number)` makes a pass; `begun` counts those begun."""
+    """The passes over a dataset of `fitstop.dataset`. `build(number)` builds one; `begun` is the number begun."""
 
     build: Callable[[int], Any]
     begun: int
@@ -86,7 +86,7 @@ def _explain_difference(name: str, data: Any) -> str:
 
 
 def advise_exact_resume(arguments: Mapping[str, Any]) -> str:
-    """What a script can change so that its tf.data datasets resume exactly, after a semicolon; empty for other data."""
+    """Advice for a script whose tf.data datasets do not resume exactly, after a semicolon; empty for other data."""
     x, validation = arguments["x"], arguments["validation_data"]
     if passes_of(x) is not None:
         return "; omit steps_per_epoch, validation_steps and validation_freq"
@@ -125,7 +125,7 @@ class BuiltDatasets:
         self._epoch = EpochNumber()
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
-        """Train from the run's place until a callback stops it or `epochs` are done."""
+        """Train from the run's position until a callback stops it or `epochs` have finished."""
         place, model, asked = callbacks.resume.place, self._model, self._arguments
         model.jit_compile = False
         model.make_train_function(force=True)

@@ -1,4 +1,4 @@
-"""A script's call of `fit`: what came before it, its result, and its state in a resume point."""
+"""A script's call of `fit`: the calls before it, its result, and its state in a resume point."""
 
 import inspect
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from worker.training.program.made_model import MadeModel
 
 @dataclass(frozen=True)
 class Before:
-    """The earlier calls: how many there were, their epochs, and the attempt that was resumed, if any."""
+    """The earlier calls: their number, their epochs, and the attempt that was resumed, if any."""
 
     calls: int = 0
     epochs: int = 0

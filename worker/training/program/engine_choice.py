@@ -38,7 +38,7 @@ class Asked:
 
 
 def plan_of_call(asked: Asked, data: Data, on: str | None = None) -> EnginePlan:
-    """The plan of a call of `fit`. `on`: `CPU` or `GPU`; by default, what TensorFlow will compute on."""
+    """The plan of a call of `fit`. `on`: `CPU` or `GPU`; by default, the device that TensorFlow will use."""
     settings = asked.settings
     against = _against_fused(asked.model, data, asked.callbacks)
     steps = ceil(len(data.train) / min(settings.batch_size, len(data.train)))
@@ -57,7 +57,7 @@ def plan_of_call(asked: Asked, data: Data, on: str | None = None) -> EnginePlan:
 
 
 def _against_fused(model: keras.Model, data: Data, callbacks: Sequence[Any]) -> str:
-    """Why the fused engine cannot train it; empty if it can."""
+    """Why the fused engine cannot train the model; empty if it can."""
     if model.run_eagerly:
         return "the model runs eagerly"
     if has_texts(data):

@@ -106,7 +106,7 @@ class JobLog(CSVLog):
 
 
 def direction(callback: Any) -> Any:
-    """Whether a callback with a monitor minimizes ("min") or maximizes ("max"); "auto" if it has not decided yet."""
+    """The mode of a callback with a monitor: "min" or "max"; "auto" if it has not decided yet."""
     decided = getattr(callback, "monitor_op", None)
     if decided is None:
         return "auto"
@@ -134,7 +134,7 @@ def best_model(run: RunContext, callbacks: Sequence[Any], logged: Sequence[str],
 
 
 def describe_stop_rule(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
-    """What can stop a call of `fit` before its last epoch, and the event's level. A missing metric is a warning."""
+    """Say what can stop a call of `fit` before its last epoch, and the event's level. A missing metric is a warning."""
     if rule is None:
         return "only the job's budget can end it sooner", "info"
     if rule.settings.monitor in logged:

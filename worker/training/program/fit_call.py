@@ -80,7 +80,7 @@ _USUAL_BATCH = 32
 class ScriptFit:
     """A call of `fit`: trains, or restores the recorded end of a call that had finished."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  a call, and what it is made within
+    def __init__(  # noqa: PLR0913, PLR0917  the call, and what it runs in
         self,
         run: RunContext,
         files: WorkFiles,

@@ -20,7 +20,7 @@ class NotGiven(Exception):
 
 
 def call(number: int, *arguments: "int | ctypes._CArgObject | None") -> int:
-    """The result of a system call. Raises OSError."""
+    """Make a system call, and return its result. Raises OSError."""
     longs = (ctypes.c_long(value) if isinstance(value, int) else value for value in arguments)
     _libc.syscall.restype = ctypes.c_long
     return _check(_libc.syscall(ctypes.c_long(number), *longs))

@@ -23,7 +23,7 @@ from worker.training.data.rows import Array, Data, Part
 from worker.training.evaluation import NotMeasurable, Subject, evaluate, report_missing
 from worker.training.program.arrays import NotRows, TreePart, read_validation
 
-# The confusion matrix of more classes takes 8 MB and more.
+# With more classes, the confusion matrix takes 8 MB or more.
 MOST_CLASSES = 1000
 _USUAL_BATCH = 32
 _NEW_WORD = re.compile("(?<!^)(?=[A-Z])")
@@ -113,7 +113,7 @@ def _without_weights(part: TreePart) -> TreePart:
 
 
 def _count_outputs(model: keras.Model, part: TreePart) -> int:
-    """The numbers that the model predicts for a row. Raises NotMeasurable where they have more than one axis."""
+    """Count the values that the model predicts for a row. Raises NotMeasurable if they have more than one axis."""
     x, *_ = part.batch([tf.constant(one) for one in part.take(slice(0, 2))])
     output = model(x, training=False)
     if not tf.is_tensor(output) or output.shape.rank not in {1, 2}:

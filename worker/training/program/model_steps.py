@@ -17,7 +17,7 @@ from worker.training.resume.state import build_variables, named_variables, own_o
 
 log = logging.getLogger(__name__)
 
-# Operations that draw from generators whose state TensorFlow does not show, or is in variables unknown to Keras.
+# Operations that draw random numbers from a state that TensorFlow hides, or that is in variables unknown to Keras.
 _DRAWING = frozenset(
     {
         "Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoisson", "RandomPoissonV2",
@@ -56,7 +56,7 @@ class ModelSteps:
 
     @property
     def inexact(self) -> list[str]:
-        """Why a resumed run may have other numbers; empty if no reason is found."""
+        """Reasons why a resumed run may compute different numbers; empty if none is found."""
         drawing = min(self.operations & _DRAWING, default="")
         found = [_DRAWS.format(drawing)] if drawing else []
         found += [_UNKEPT.format(list_names(self.unkept))] if self.unkept else []

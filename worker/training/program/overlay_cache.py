@@ -1,4 +1,4 @@
-"""Stores folders of packages for later programs. A folder is complete or absent; the least recently used goes first."""
+"""Stores folders of packages for later programs, each complete or absent. Removes the least recently used first."""
 
 import fcntl
 import os
@@ -54,7 +54,7 @@ class OverlayCache:
         shutil.rmtree(draft, ignore_errors=True)
         try:
             make(draft)
-            os.sync()  # else a power cut may leave the name without the files
+            os.sync()  # otherwise a power cut may leave the name without the files
             draft.replace(place)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -98,7 +98,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _lock(held: IO[bytes], kind: int) -> bool:
-    """Take the lock, or change its kind; False if another process has it. A change may lose it for a moment."""
+    """Take the lock, or change its kind; False if another process has it. Changing it may release it for a moment."""
     try:
         fcntl.flock(held, kind | fcntl.LOCK_NB)
     except BlockingIOError:

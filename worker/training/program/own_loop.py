@@ -21,7 +21,7 @@ class OwnLoop:
         self._arguments = dict(arguments)
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
-        """Train from the run's place until a callback stops it or `epochs` are done."""
+        """Train from the run's position until a callback stops it or `epochs` have finished."""
         changes = {
             "initial_epoch": callbacks.resume.place.epoch,
             "epochs": epochs,

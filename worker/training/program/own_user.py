@@ -1,7 +1,7 @@
 """A separate system user for each program, if this process is root, as in many containers.
 
-Its number follows from the process's: in a range that is rarely used and that containers have. Two programs of one
-machine rarely share a number; Landlock separates them anyway.
+The user id is derived from the process id, in a range that is rarely used and that containers have. Two programs on one
+machine rarely share an id; Landlock separates them anyway.
 """
 
 import os
@@ -47,7 +47,7 @@ def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iter
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     keep_capabilities(kept)
-    # Else /proc/self belongs to root, and CUDA could not name its threads.
+    # Otherwise /proc/self belongs to root, and CUDA could not name its threads.
     prctl(PR_SET_DUMPABLE, 1)
 
 
@@ -66,7 +66,7 @@ def _hidden_from(user: int, needed: Iterable[Path], own: Sequence[Path]) -> list
     try:
         os.seteuid(user)
     except OSError:
-        return []  # another check says so
+        return []  # `_check_number` reports it
     try:
         return [path for path, right in present if not os.access(path, right, effective_ids=True)]
     finally:

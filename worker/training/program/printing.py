@@ -11,7 +11,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class LastStates:
-    """A text stream that writes only the last state of each line: what follows its last carriage return."""
+    """A text stream that writes only the last state of each line: the text after its last carriage return."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -28,7 +28,7 @@ class LastStates:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: an unfinished line may still change."""
+        """Flush the complete lines. An unfinished line is kept, because it may still change."""
         self._stream.flush()
 
     def finish(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# A private name: the generator that `keras.random` draws from where it is given no seed. A test pins it.
+# A private name: the generator that `keras.random` draws from when it is given no seed. A test pins it.
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR, global_seed_generator
 

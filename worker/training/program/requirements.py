@@ -2,7 +2,7 @@
 
     <cache>/requirements/<hash>/        the packages of one lock, complete or absent
     <cache>/requirements/<hash>.lock    locked by each process that uses them
-    <cache>/requirements/locks/<hash>   locks that were resolved today, by the lines and the worker's versions
+    <cache>/requirements/locks/<hash>   locks of the last 24 hours, by the lines and the worker's versions
 
 `uv` resolves with the worker's versions as constraints. The worker's packages are left out, so that a program never
 gets a second NumPy. The others are installed only from wheels: no code of a package runs outside the sandbox.
@@ -34,7 +34,7 @@ _DAY_SECONDS = 24 * 3600
 _LOOK_SECONDS = 0.1
 _MOST_LINES = 1000
 _MOST_SAID = 2000
-# TensorFlow has a name for each kind of machine; the worker has one of them.
+# TensorFlow's package has a name for each kind of machine; the worker has one of them.
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos", "tf-nightly")
 _WITHOUT_EXTRAS = frozenset({"keras", "numpy", *_TENSORFLOW})
 _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
@@ -160,7 +160,7 @@ def _read_line(line: str) -> Requirement | None:
 
 
 def _is_satisfied(requirement: Requirement) -> bool:
-    """Whether the worker satisfies it. Raises RequirementsRefused where it has another version."""
+    """Whether the worker satisfies it. Raises RequirementsRefused if it has another version."""
     name = canonicalize_name(requirement.name)
     version = worker_versions().get(name)
     if version is None:
@@ -196,7 +196,7 @@ def _store_lock(file: Path | None, lock: str) -> str:
 
 
 def _resolve(wanted: Sequence[Requirement], uv: "_Uv", locks: Path) -> str:
-    """The lock of the requirements: every package, pinned, with hashes. From today's cache if possible."""
+    """The lock of the requirements: every package, pinned, with hashes. From the cache if it is less than a day old."""
     asked = "".join(f"{one}\n" for one in sorted(map(str, wanted)))
     constraints = "".join(f"{name}=={version}\n" for name, version in sorted(worker_versions().items()))
     known = locks / hashlib.sha256(f"{_platform()}\n{asked}\n{constraints}".encode()).hexdigest()
@@ -247,7 +247,7 @@ class _Uv:
         self._run("install", "-r", "missing.lock", *options)
 
     def _run(self, *command: str) -> None:
-        """Raises what `install_requirements` raises."""
+        """Run `uv pip` within the limits. Raises what `install_requirements` raises."""
         from uv import find_uv_bin
 
         always = ("--only-binary", ":all:", "--python", sys.executable, "--quiet", "--no-progress", "--color", "never")

@@ -1,7 +1,8 @@
 """The sandbox of a program, between a user's script and everything else.
 
 The training process enters it once, after Keras has been imported and before the script's first line, and cannot leave
-it. The layers overlap on purpose. Each layer that the kernel lacks is reported, and the setting `allow_code` decides.
+it. The layers overlap on purpose. Each layer that the kernel lacks is reported; a script runs only if other layers
+replace it.
 
 A script can still use the processor, the GPU, this process's memory and pipe, and everything in `Sandbox.write`,
 including the evidence of its own attempt. So it can falsify its own reports, but no others.
@@ -41,7 +42,7 @@ _OPEN_FILES = 65_536
 _PROCESSES = 4096
 _FILE_BYTES = 64 * 1024**3
 
-# What Python, TensorFlow and CUDA read. Not /etc as a whole: no passwords, no keys of hosts.
+# What Python, TensorFlow and CUDA read. Not /etc as a whole: no passwords, no host keys.
 _SYSTEM = (
     *("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt/cuda", "/sys", "/proc/cpuinfo", "/proc/meminfo"),
     *("/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/version", "/proc/filesystems", "/proc/devices"),
@@ -133,7 +134,7 @@ def enter_sandbox(sandbox: Sandbox, *, abi: int | None = None) -> SandboxReport:
     program are set later. Call this while the process has one thread: without Landlock's ABI 8, existing threads
     keep their access to files, and the report says that the sandbox is open.
 
-    `abi`: for tests, use Landlock as a kernel with this ABI has it; 0 for none. Raises OSError if a path cannot be
+    `abi`: for tests, use Landlock as in a kernel with this ABI; 0 for none. Raises OSError if a path cannot be
     opened or given to another user.
     """
     began = time.perf_counter()
@@ -303,7 +304,7 @@ def _leave_helpers() -> None:
 
 
 def _count_own_threads() -> int:
-    """The threads of this user, since the kernel counts them against its limit of processes."""
+    """Count the threads of this user, which the kernel counts against the limit of processes."""
     return sum(_count_threads(path) for path in Path("/proc").iterdir() if path.name.isdecimal())
 
 

@@ -14,7 +14,7 @@ from keras import tree
 from worker.training.program.keras_callbacks import is_of_keras, treatment_of
 from worker.training.program.values import Arrays, NotPlain, decode, encode
 
-# What Keras itself keeps in each callback, and what is never part of its state.
+# Attributes that Keras sets in each callback, and others that are never part of its state.
 _NOT_STATE = frozenset(
     {"_model", "model", "params", "validation_data", "_chief_worker_only", "_supports_tf_logs", "async_safe"}
 )
@@ -30,7 +30,7 @@ class UnsuitableCallback(ValueError):
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the script counts epochs: they are the job's minus `offset`. `params` are the parameters of its callbacks.
+    """How the script numbers epochs: the job's number minus `offset`. `params`: the parameters of its callbacks.
 
     `begun`: the job's epoch inside which the run resumes, whose `on_epoch_begin` was called before the interruption.
     """
@@ -140,7 +140,7 @@ class ScriptCallbacks(keras.callbacks.Callback):
         return self._saved
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore the JSON values; `restore_arrays` restores the rest."""
+        """Remember the JSON values; `restore_arrays` restores the callbacks from them."""
         self._restoring = state
 
     def restore_arrays(self, arrays: Arrays) -> None:
@@ -246,7 +246,7 @@ def _refill(held: Any, content: Any) -> bool:
 
 
 def _settle_direction(callback: Any) -> None:
-    """Make a callback choose min or max now. At the end of the first epoch it would also change its `min_delta`."""
+    """Make a callback choose min or max now. Choosing changes `min_delta`, so it must not come after a restore."""
     if callback.monitor_op is None:
         try:
             callback._set_monitor_op()

@@ -1,7 +1,7 @@
 """A filter of system calls (seccomp(2)), for what Landlock does not restrict.
 
 libseccomp's bindings need a shared library, or have no wheels for all supported Pythons and machines, and the
-pure-Python packages are months old. So the filter is assembled here from a table: a system call is refused always, or
+pure-Python packages are months old. So the filter is assembled here from a table: it refuses a system call always, or
 for some arguments.
 """
 
@@ -48,7 +48,7 @@ _ALWAYS_REFUSED = (
     *("inotify_add_watch", "symlink", "symlinkat", "mknod", "mknodat", "shmget", "shmat", "shmctl", "msgget", "msgsnd"),
     *("msgrcv", "msgctl", "semget", "semop", "semctl", "semtimedop", "mq_open", "mq_unlink"),
 )
-# Landlock does not check them. Copying a file ends with one, so an error would stop harmless programs.
+# Landlock does not check them. Copying a file calls one at its end, so an error would stop harmless programs.
 _ATTRIBUTES = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes"),
     *("futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
@@ -58,7 +58,7 @@ _BY_PROCESS = ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_se
 _NEW_NAMESPACES = 0x7E02_0000
 _PR_SET_PDEATHSIG = 1
 _PUSH_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: write to the input of another terminal
-_SET_OWNER_BY_IOCTL = (0x8901, 0x8902)  # FIOSETOWN, SIOCSPGRP: have the kernel send SIGIO to a process
+_SET_OWNER_BY_IOCTL = (0x8901, 0x8902)  # FIOSETOWN, SIOCSPGRP: make the kernel send SIGIO to a process
 _SET_OWNER = (8, 15)  # F_SETOWN, F_SETOWN_EX
 _SOCKET_TYPE = 0xF
 
@@ -79,9 +79,9 @@ Case = tuple[Test, ...]
 
 @dataclass(frozen=True)
 class Rule:
-    """A system call is refused: in all cases, in those of `when` alone, or in all but those of `but`.
+    """Refuses a system call: always, only in the cases of `when`, or except in the cases of `but`.
 
-    A case is that all of its tests hold. With an `error` of 0 the call does nothing and succeeds.
+    A case applies if all of its tests are true. With an `error` of 0, the call does nothing and succeeds.
     """
 
     error: int = errno.EPERM
@@ -91,10 +91,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Need:
-    """What the filter has to do, by what the other layers do.
+    """What the program may do, and what the filter must restrict because no other layer does.
 
-    `network`: the program may use the network. `signals`: nothing else keeps its signals from other processes.
-    `attributes`: the files of others have its own owner. `truncation`: Landlock does not judge it.
+    `network`: the program may use the network. `signals`: no other layer blocks signals to other processes.
+    `attributes`: files of others have the same owner as the program. `truncation`: Landlock does not restrict it.
     """
 
     network: bool
@@ -137,7 +137,7 @@ def _socket_rules(*, network: bool) -> dict[str, Rule]:
         for family in (socket.AF_INET, socket.AF_INET6)
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
     )
-    # With it the C library finds out which kinds of addresses this machine has.
+    # The C library uses it to find out which kinds of addresses this machine has.
     routes = ((Test(0, socket.AF_NETLINK), Test(2, 0)),)
     return {
         "socket": Rule(errno.EACCES, but=(*local, *internet, *routes) if network else local),
@@ -157,7 +157,7 @@ def _signal_rules(own: int) -> dict[str, Rule]:
 
 
 def _truncation_rules() -> dict[str, Rule]:
-    """A file that a program may not write must not be emptied either, by its name or by opening it."""
+    """Prevent a program from emptying a file that it may not write, by its name or by opening it."""
     return {
         "truncate": Rule(),
         "openat2": Rule(errno.ENOSYS),

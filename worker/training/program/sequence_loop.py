@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# Private names: the batches, their shapes and types by Keras's own code. A test pins them.
+# Private names, pinned by a test: Keras's own code gets the batches, and their shapes and types.
 from keras.src.trainers.data_adapters import data_adapter_utils, get_data_adapter
 
 from worker.training.callbacks import Callbacks
@@ -70,7 +70,7 @@ class SequenceLoop:
                 validation.on_epoch_end()
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
-        """Train from the run's place until a callback stops it or `epochs` are done."""
+        """Train from the run's position until a callback stops it or `epochs` have finished."""
         place, model = callbacks.resume.place, self._model
         model.jit_compile = False
         model.make_train_function(force=True)
@@ -117,7 +117,7 @@ class _Validations:
         self._has_begun = False
 
     def next(self) -> Iterator[Any]:
-        """The batches of the next validation."""
+        """Yield the batches of the next validation."""
         if self._has_begun:
             self._sequence.on_epoch_end()
         self._has_begun = True
@@ -126,6 +126,6 @@ class _Validations:
 
 
 def _specs(sequence: Any) -> Any:
-    """The shapes and types of the batches, by the first ones."""
+    """The shapes and types of the batches, from the first ones."""
     first = [sequence[number] for number in range(min(_PROBED, len(sequence)))]
     return data_adapter_utils.get_tensor_spec(first)

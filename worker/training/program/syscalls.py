@@ -5,7 +5,7 @@ From asm/unistd_64.h and asm-generic/unistd.h; a test compares them with the hea
 
 from collections.abc import Mapping
 
-# Name, number on x86-64, number on aarch64; "-" where it has no such call.
+# Name, number on x86-64, number on aarch64; "-" if there is no such call.
 _TABLE = """
 unshare 272 97,  setns 308 268,  mount 165 40,  umount2 166 39,  pivot_root 155 41,  chroot 161 51,
 open_tree 428 428,  move_mount 429 429,  fsopen 430 430,  fsconfig 431 431,  fsmount 432 432,  fspick 433 433,

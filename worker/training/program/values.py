@@ -30,7 +30,7 @@ def encode(value: Any, arrays: Arrays) -> Any:
 
 
 def decode(value: Any, arrays: Arrays) -> Any:
-    """What `encode` was given. Raises KeyError, TypeError or IndexError where it did not make `value`."""
+    """Return what was given to `encode`. Raises KeyError, TypeError or IndexError if `encode` did not make `value`."""
     if not isinstance(value, dict):
         return value
     if "array" in value:

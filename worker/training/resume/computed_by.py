@@ -10,7 +10,7 @@ import tensorflow as tf
 
 _LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
 _CPU_INFO = Path("/proc/cpuinfo")
-# The names in /proc/cpuinfo, of x86 and of ARM, by which a type of processor is known.
+# The names in /proc/cpuinfo, of x86 and of ARM, that identify a type of processor.
 _TYPE = ("vendor_id", "cpu family", "model", "model name", "CPU implementer", "CPU part")
 # The CPU features for which TensorFlow, oneDNN, Eigen and OpenBLAS have special kernels.
 _KERNELS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "bf16", "i8mm")
@@ -23,7 +23,7 @@ def computed_by() -> dict[str, str]:
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What has changed, in words. Something that a point of an older version does not name counts as unchanged."""
+    """Describe what has changed. A fact that a point of an older version lacks counts as unchanged."""
     return [
         _change(name, value, now.get(name, "none")) for name, value in before.items() if now.get(name, "none") != value
     ]

@@ -32,7 +32,7 @@ class Log(Protocol):
 
     @property
     def length(self) -> int:
-        """Its bytes so far."""
+        """Its length in bytes."""
 
     def sync_and_hash(self, length: int) -> str:
         """Flush the first `length` bytes to the disk, and return their SHA-256."""

@@ -39,7 +39,7 @@ Accept = Callable[[ResumePoint, AttemptFolder], ResumePoint | None]
 
 
 class ResumeSession:
-    """Finds the point from which a run continues, when it is created; restores it; saves new points.
+    """Finds the point from which a run continues when it is created, restores it, and saves new points.
 
     `resumed` is that point; None if the run starts at its first epoch.
     """
@@ -47,9 +47,9 @@ class ResumeSession:
     def __init__(
         self, run: RunContext, model: keras.Model, fit: FitSettings, accept: Accept, finished: str | None = None
     ) -> None:
-        """`finished` is the file name that the record of this run has once it has ended.
+        """`finished`: the file name of the record of this run after it has ended.
 
-        If there is such a record, it is the point, and `finished_by` is its attempt.
+        If such a record exists, it is the point, and `finished_by` is its attempt.
         """
         self._accept = accept
         self._finished = finished
@@ -77,7 +77,7 @@ class ResumeSession:
 
     @property
     def save_seconds(self) -> float:
-        """How many seconds a recent save took the writer thread."""
+        """Median of the seconds that the writer thread took for recent saves."""
         return self._saving.usual
 
     @property
@@ -146,7 +146,7 @@ class ResumeSession:
 
     def _remove_replaced(self) -> None:
         if not os.access(self.attempt.path.parent, os.W_OK):
-            return  # the process of a program, which may not; its next attempt does it (`remove_older`)
+            return  # the process of a program may not remove them; the next attempt does (`remove_older`)
         try:
             self._has_replaced_all = self._has_replaced_all or remove_replaced(self.attempt, self._resumed_from)
         except OSError as error:

@@ -124,7 +124,7 @@ def named_variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str
 
 
 def _saved_variables(model: keras.Model, *, inside_epoch: bool) -> Iterator[tuple[str, Any]]:
-    """`named_variables`, but a variable whose value may differ between devices once for each device."""
+    """Yield `named_variables`; a variable whose value may differ between devices once for each device."""
     for name, variable in named_variables(model, inside_epoch=inside_epoch):
         if isinstance(variable.value, tf.distribute.DistributedValues) and _may_differ(name, variable):
             yield from ((f"{name}@{device}", one) for device, one in enumerate(variable.value.values))

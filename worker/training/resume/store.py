@@ -72,7 +72,7 @@ def remove_replaced(attempt: AttemptFolder, resumed_from: Path | None) -> bool:
 
     Two usable points stay: after the attempt's first point, `resumed_from` is the other one. After its second point,
     the points of all earlier attempts are removed, and also their checkpoints if the attempt has its own. Those
-    attempts have ended, and nobody reads these files any more. What the job inherited stays.
+    attempts have ended, and nothing reads these files any more. What the job inherited stays.
     """
     has_two = len(points_of(attempt)) >= _KEPT
     if not has_two and resumed_from is None:
@@ -102,8 +102,8 @@ def newest_point(
     another run of the job, and raises DamagedPoint if something that the point refers to is missing.
 
     `report` gets a message for each point that is damaged or of an unknown version, and one if no point can be used.
-    Raises OSError if no point can be used and one could not be read: the volume fails, and to start again from the
-    first epoch would lose what it has.
+    Raises OSError if no point can be used and one could not be read: the volume has failed, and starting again from the
+    first epoch would lose the points on it.
     """
     unread: OSError | None = None
     is_refused = False
