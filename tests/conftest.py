@@ -1,4 +1,4 @@
-"""What every test stands on: a scrubbed environment and an empty volume."""
+"""Fixtures of all tests: a scrubbed environment and an empty volume."""
 
 import gc
 import os
@@ -24,22 +24,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
-# The tests write many small files and sync each: in memory that takes no time. Not where a container has 64 MB of it.
+# The tests write many small files and sync each. In memory that takes no time, but a container may have only 64 MB.
 _IN_MEMORY, _LEAST_FREE_BYTES = Path("/dev/shm"), 4 * 1024**3
 if os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > _LEAST_FREE_BYTES:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
 
-# A busy machine is no fault of the code: no example is timed.
+# No example has a time limit, because a busy machine is not a fault of the code.
 hypothesis.settings.register_profile("fitstop", deadline=None)
 hypothesis.settings.load_profile("fitstop")
 
 _LOGGED_CHARACTERS = 4000
-# The tests of each folder share a service, a worker and perhaps a browser, which one process starts and not each.
+# The tests of each folder share a service, a worker and perhaps a browser. Only one process starts them.
 _ONE_SERVICE_EACH = ("tests/e2e/page/", "tests/e2e/")
 
 
 class _ByService(LoadFileScheduling):
-    """All tests of a file run in the same process, and so do those of the files that share a service."""
+    """Runs all tests of a file in the same process, and all files that share a service."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
@@ -51,7 +51,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: the garbage collector need not look at it again and again."""
+    """Exclude what has been imported from garbage collection, because it stays."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 10)
@@ -59,7 +59,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With a test that failed, show what its processes logged: on another machine nobody finds the files again."""
+    """Add the logs of its processes to the report of a failed test: on another machine nobody finds the files later."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
         logs = {value.log for value in item.funcargs.values() if isinstance(getattr(value, "log", None), Path)}
@@ -72,7 +72,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True)
 def scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of whoever runs the tests reaches them, and no width of a terminal that pytest-xdist invents."""
+    """Remove the settings of the user who runs the tests, and the terminal size that pytest-xdist sets."""
     for name in list(os.environ):
         if name.startswith("FITSTOP_") or name in {"COLUMNS", "LINES"}:
             monkeypatch.delenv(name)
@@ -80,14 +80,14 @@ def scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test leaves an index in the cache of whoever runs the tests, or finds their API keys."""
+    """Set folders for cache and configuration, so that no test writes to the user's cache or finds their API keys."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def routes_compiled_once() -> Generator[None]:
-    """Werkzeug compiles two functions for each route of each app, 20 ms for an API; those of equal routes are equal."""
+    """Compile equal routes once. Werkzeug compiles two functions for each route of each app, 20 ms for an API."""
     compile_builder: Any = Rule._compile_builder
     kept: dict[tuple[object, ...], object] = {}
 
@@ -104,14 +104,14 @@ def routes_compiled_once() -> Generator[None]:
 
 @pytest.fixture(autouse=True)
 def tensorflow_as_it_starts() -> Generator[None]:
-    """What a run in this process sets of TensorFlow does not reach the next test."""
+    """Reset the option of TensorFlow that a run in this process sets, so that it does not affect the next test."""
     yield
     if (tensorflow := sys.modules.get("tensorflow")) is not None and hasattr(tensorflow, "config"):
         tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is marked `both_stores` on a volume in a folder and on one in a bucket."""
+    """Run tests marked `both_stores` on a volume in a folder and on one in a bucket."""
     marked = metafunc.definition.get_closest_marker
     if marked("both_stores") and not marked("folder_only") and "store_kind" in metafunc.fixturenames:
         metafunc.parametrize("store_kind", ["folder", "bucket"])
@@ -119,13 +119,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def store_kind() -> str:
-    """Where the volume is: in a `folder`, or in a `bucket`."""
+    """Place of the volume: a `folder` or a `bucket`."""
     return "folder"
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> "Iterator[Server]":
-    """One server for all tests that let it behave; those that do not start their own."""
+    """One server for all tests that need no faults of the server. The others start their own."""
     from tests.support.bucket import running_server
 
     with running_server() as server:
@@ -134,7 +134,7 @@ def s3_server() -> "Iterator[Server]":
 
 @pytest.fixture
 def open_machines(store_kind: str, request: pytest.FixtureRequest) -> "Callable[[Path], Machines]":
-    """Opens a new volume, with the folders of its machines below a folder."""
+    """A function that opens a new volume, with the folders of its machines below the given folder."""
     from tests.support.both_stores import Machines
 
     if store_kind == "folder":

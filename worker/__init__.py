@@ -2,5 +2,5 @@
 
 The rule of this folder: it never imports Flask or `api`. The worker's own process never imports Keras or TensorFlow. It
 claims jobs, starts child processes, sends heartbeats, and records how the children ended, so an out-of-memory error, a
-crash or a leak in training cannot end it. Only `worker.training` trains, which it names and never imports.
+crash or a leak in training cannot end it. Only `worker.training` trains. The worker names it and never imports it.
 """

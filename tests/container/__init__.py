@@ -1,4 +1,4 @@
-"""The built image, run as the compose files and as one container; `run` builds it and starts this.
+"""Tests of the built image, with the compose files and as one container; `run` builds the image and starts them.
 
-Only the standard library: it runs on the machine's own Python.
+They use only the standard library, because they run on the machine's own Python.
 """

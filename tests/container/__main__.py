@@ -1,4 +1,4 @@
-"""`python3 -m tests.container FOLDER [DATA] [PART ...]`: all parts, or those that are named. See `run`."""
+"""`python3 -m tests.container FOLDER [DATA] [PART ...]`: run all parts, or those that are named. See `run`."""
 
 import sys
 from pathlib import Path
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def show_containers() -> None:
-    """What a person wants to see first where a check failed."""
+    """Print the state and the last log lines of each container, after a failed check."""
     print(run("podman", "ps", "-a", "--format", "{{.Names}}  {{.Status}}").stdout)
     for name in run("podman", "ps", "-a", "--format", "{{.Names}}").stdout.split():
         print(f"-- {name}", *run("podman", "logs", "--tail", "8", name).stderr.splitlines(), sep="\n")

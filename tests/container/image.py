@@ -1,4 +1,4 @@
-"""The image by itself: what is in it, what it says of itself, and how it refuses what it cannot use."""
+"""The image by itself: its files, its labels, and how it refuses what it cannot use."""
 
 import json
 import tomllib
@@ -22,7 +22,7 @@ def check(_work: Work) -> None:
 
 
 def check_files() -> None:
-    """Templates, pictures and the like too, not the programs alone."""
+    """Check that all files of the packages are in the image, also templates and pictures."""
     there = set(inside("find", "/app", "-type", "f").stdout.split("\n"))
     ours = [name for name in run("git", "ls-files", *OURS).stdout.split("\n") if name]
     left_out = [name for name in ours if place_of(name) not in there]
@@ -30,7 +30,7 @@ def check_files() -> None:
 
 
 def place_of(name: str) -> str:
-    """Where the image has a file of the repository."""
+    """The path in the image of a file of the repository."""
     return f"/app/{name}" if name.startswith("fitstop/") else f"/app/fitstop/_service/{name}"
 
 

@@ -1,6 +1,6 @@
-"""docker-compose.worker.yml: a worker elsewhere with the volume mounted, by an SSH tunnel and over TLS.
+"""docker-compose.worker.yml: a worker on another machine with the volume mounted, by an SSH tunnel and over TLS.
 
-The network outside is this namespace's own: an sshd in a container of its own, and a TLS end before Redis.
+The outside network is that of this namespace: an sshd in its own container, and a TLS endpoint in front of Redis.
 """
 
 import json
@@ -91,7 +91,7 @@ def make_ssh_folder(folder: Path, gateway: str) -> None:
 
 
 def start_sshd(folder: Path) -> None:
-    """The service's machine: only Redis can be reached through it."""
+    """Start the sshd of the service's machine, through which only Redis can be reached."""
     run("podman", "run", "-d", "--name", "sshd", "--network", "host", "-v", f"{folder}:/ssh:ro", SSHD,
         "/usr/sbin/sshd", "-De", "-p", str(SSH_PORT), "-h", "/ssh/host_key", "-o",
         "AuthorizedKeysFile=/ssh/authorized_keys", "-o", "StrictModes=no", "-o", "UsePAM=no")  # fmt: skip
@@ -123,7 +123,7 @@ def doctors_word(name: str) -> dict[str, str]:
 
 
 def make_certificates(folder: Path, gateway: str) -> None:
-    """As docs/deploy/more-machines.md makes them."""
+    """Make certificates as docs/deploy/more-machines.md describes."""
     for name in ("ca", "other"):
         openssl(folder, "req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", "825", "-subj", f"/CN=fitstop {name}",
                 "-keyout", f"{name}.key", "-out", f"{name}.crt", "-addext", "basicConstraints=critical,CA:TRUE",
@@ -151,7 +151,7 @@ def openssl(folder: Path, *words: str) -> None:
 
 
 def serve_tls(folder: Path) -> None:
-    """What stunnel does: TLS outside, the hub's Redis inside. Until this process ends."""
+    """Forward TLS connections to the hub's Redis, as stunnel does, until this process ends."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "redis.crt", folder / "redis.key")
     listener = socket.create_server(("0.0.0.0", TLS_PORT))
@@ -167,7 +167,7 @@ def accept_all(context: ssl.SSLContext, listener: socket.socket) -> None:
 def join_ends(context: ssl.SSLContext, plain: socket.socket) -> None:
     try:
         outside = context.wrap_socket(plain, server_side=True)
-    except OSError:  # refused by the client, as it should where the authority is another
+    except OSError:  # the client refuses it, as it should if the authority is another
         return
     inside = socket.create_connection(("127.0.0.1", 6379))
     threading.Thread(target=pass_on, args=(inside, outside), daemon=True).start()

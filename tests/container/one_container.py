@@ -1,4 +1,4 @@
-"""Mode `all` as RunPod and Vast.ai run it: one container, started as root, a volume that belongs to root."""
+"""Mode `all` as RunPod and Vast.ai run it: one container, started as root, with a volume that belongs to root."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.container.support import ARTICLE, IMAGE, LONG, Service, Work, holds, run, users_of, wait_for
 
-# What a platform does that puts its own program in the place of the image's entrypoint.
+# The options of a platform that replaces the image's entrypoint by its own program.
 REPLACED = ("--entrypoint", "/bin/sh", "-e", "PORT=9000")
 
 
@@ -19,11 +19,11 @@ class Box:
         self.data = folder / "fitstop"
 
     def start(self) -> Service:
-        """With the image's own entrypoint, on its own port."""
+        """Start it with the image's own entrypoint and port."""
         return self._start("8000", [], [])
 
     def start_replaced(self) -> Service:
-        """By a shell that knows nothing of our entrypoint, with the port in PORT."""
+        """Start it with a shell as entrypoint, which runs ours, and with the port in PORT."""
         return self._start("9000", [*REPLACED], ["-c", "entrypoint all; echo ended with $?"])
 
     def _start(self, port: str, options: list[str], command: list[str]) -> Service:
@@ -35,7 +35,7 @@ class Box:
         return service
 
     def stop(self) -> float:
-        """SIGTERM; seconds until all has ended."""
+        """Send SIGTERM, and return the seconds until everything has ended."""
         began = time.monotonic()
         run("podman", "stop", "-t", "30", "box")
         seconds = time.monotonic() - began
@@ -45,7 +45,7 @@ class Box:
         return seconds
 
     def last_words(self) -> list[float]:
-        """When each part wrote its last line, as seconds since 1970: worker, API, Redis."""
+        """The times of the last log lines of worker, API and Redis, in seconds since 1970."""
         return [(self.data / "logs" / f"{part}.log").stat().st_mtime for part in ("worker", "api", "redis")]
 
 

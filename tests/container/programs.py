@@ -1,4 +1,4 @@
-"""Scripts in the worker's container: no root, no capability, a read-only root, the engine's own seccomp filter."""
+"""Scripts in the worker's container: no root, no capabilities, read-only root, the engine's own seccomp filter."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.container.support import Composed, Service, Work, holds, run, wait_fo
 
 SERVICES = ("redis", "api", "webhooks", "worker")
 REPOSITORY = Path(__file__).parents[2]
-# Slow enough that a kill finds it between its stages.
+# Slow enough to be killed during each of its two calls of `fit`.
 LONG = b"""
 import fitstop, keras, numpy as np  # fitstop lies elsewhere in an image than in a clone
 keras.utils.set_random_seed(4)
@@ -50,7 +50,7 @@ def check_hostile(service: Service) -> None:
 
 
 def check_killed(compose: Composed, service: Service) -> None:
-    """The worker's container is killed twice; the files of the script are those of a run that nobody touched."""
+    """Kill the worker's container twice: the script's weights must equal those of a run that was not killed."""
     untouched = post_script(service, "long", LONG)
     holds("an untouched script ends", service.ended(untouched)["status"] == "succeeded")
     job = service.post({"program": {"id": "long"}})

@@ -1,6 +1,6 @@
-"""The GPU reservation reaches the runtime: podman-compose hands it on as a CDI device, here one that is made up.
+"""The GPU reservation reaches the runtime: podman-compose passes it on as a CDI device, here a made-up one.
 
-`docker compose` leaves the reservation to Docker's own engine, so podman-compose starts this one.
+`docker compose` leaves the reservation to Docker's own engine, so podman-compose starts this stack.
 """
 
 import os
@@ -25,7 +25,7 @@ def check(work: Work) -> None:
     without = run(*command, "up", "-d", "worker", check=False, **environment)
     holds("without a GPU the runtime refuses the worker", "nvidia.com/gpu=all" in without.stderr + without.stdout)
     run(*command, "down", "-v", **environment)
-    # This mount is seen in this namespace alone.
+    # This mount is visible only in this namespace.
     FOLDER.mkdir(exist_ok=True)
     run("mount", "-t", "tmpfs", "tmpfs", str(FOLDER))
     (FOLDER / "nvidia.yaml").write_text(SPECIFICATION)

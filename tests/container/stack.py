@@ -1,4 +1,4 @@
-"""docker-compose.yml without a GPU: the article's job, a worker's container that is killed, down and up."""
+"""docker-compose.yml without a GPU: the article's job, a kill of a worker's container, `down` and `up`."""
 
 import io
 import json
@@ -113,7 +113,7 @@ def check_hardening() -> None:
 
 
 def check_doctor() -> None:
-    """In the worker's container everything is well but the GPU, which is not there."""
+    """Check that the doctor in the worker's container warns only about the missing GPU."""
     said = run("podman", "exec", "fitstop-worker-1", "fitstop", "doctor", "-o", "json")
     found = {one["name"]: one for one in json.loads(said.stdout)["data"]}
     warned = [name for name, one in found.items() if one["status"] != "ok"]

@@ -1,4 +1,4 @@
-"""What the checks share: the API as a client sees it, commands, processes seen from outside."""
+"""Helpers of the checks: the API as a client sees it, commands, and processes seen from outside."""
 
 import csv
 import json
@@ -22,14 +22,14 @@ LONG = {**ARTICLE, "hyperparameters": {"epochs": 300}, "callbacks": {"early_stop
 
 @dataclass(frozen=True)
 class Work:
-    """Where things may be put, and the CSV file that is learnt from."""
+    """The folder for files of the checks, and the content of the CSV file to train on."""
 
     folder: Path
     data: bytes
 
     @property
     def untouched(self) -> Path:
-        """The log of the long run that nobody touched, once a part has run it."""
+        """The log of the uninterrupted long run, once a part has run it."""
         return self.folder / "untouched.csv"
 
 
@@ -96,7 +96,7 @@ def run(*command: str, check: bool = True, **environment: str) -> subprocess.Com
 
 
 class Composed:
-    """Compose files with a key and a password of their own; the image is the CPU's."""
+    """Compose files with their own key and password, and the CPU image."""
 
     def __init__(self, *files: str) -> None:
         self.key, self.password = secrets.token_hex(32), secrets.token_hex(32)
@@ -112,7 +112,7 @@ class Composed:
 
 
 def made_up_wine(path: Path) -> Path:
-    """As many rows as the wine has, and about as hard to learn."""
+    """Write data with as many rows as the wine data, and about as hard to learn."""
     chance = random.Random(1)
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
@@ -125,9 +125,9 @@ def made_up_wine(path: Path) -> Path:
 
 
 def users_of(name: str) -> list[int]:
-    """The users of every process of a container, without an entrypoint that is root's.
+    """The users of all processes of a container, without the entrypoint if it runs as root.
 
-    What is run in it from outside, as health checks are, does not count.
+    Processes that are started from outside, such as health checks, do not count.
     """
     first = int(run("podman", "inspect", "-f", "{{.State.Pid}}", name).stdout)
     facts = {}

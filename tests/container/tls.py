@@ -1,4 +1,4 @@
-"""The `tls` profile: Caddy before the API, with the certificate that it makes itself for `localhost`."""
+"""The `tls` profile: Caddy in front of the API, with a certificate for `localhost` that it makes itself."""
 
 import json
 import ssl
@@ -28,7 +28,7 @@ def check(work: Work) -> None:
 
 
 def check_stream(key: str, service: Service) -> None:
-    """Each event comes when it happens, also to a client that would take it compressed."""
+    """Check that each event arrives when it happens, even if the client accepts compression."""
     job = service.post(LONG)
     arrived = []
     with opened(key, f"/jobs/{job}/events", Accept="text/event-stream", **{"Accept-Encoding": "gzip, br"}) as stream:

@@ -1,4 +1,4 @@
-"""One local stack for all tests that only use one."""
+"""One local stack, shared by all tests that only use it."""
 
 import os
 
@@ -11,7 +11,7 @@ from tests.support.redis import free_port
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    """A stack that is ready; its `url` and `data` say where."""
+    """A stack that is ready; `url` is its address, `data` its data folder."""
     if find_redis_server() is None:
         pytest.skip("no Redis server here")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FITSTOP_")}
@@ -22,5 +22,5 @@ def stack(tmp_path_factory):
         stack.start()
         stack.wait_ready(120)
         yield stack
-    # Redis from the wheel is an old one, which the stack tells.
+    # The Redis of the wheel is old, and the stack reports that.
     assert [one for one in said if not one.startswith("the bundled Redis")] == []

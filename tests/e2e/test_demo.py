@@ -1,4 +1,4 @@
-"""`fitstop demo` from nothing to its summary, on the real service."""
+"""`fitstop demo` from an empty folder to its summary, on the real service."""
 
 import os
 import re
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(find_redis_server() is None, reason="no Redis se
 
 
 def demo(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo in `folder` to its end; what it says is kept apart by stream."""
+    """Run the demo in `folder` to its end, with separate standard output and standard error."""
     return subprocess.run(
         [sys.executable, "-m", "fitstop.cli.main", "demo", *map(str, arguments)],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The README's walk-through with curl, as it stands there but for the port and the folder, on the real service."""
+"""The README's walk-through with curl, unchanged except for the port and the folder, on the real service."""
 
 import hashlib
 import json

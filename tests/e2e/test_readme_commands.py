@@ -1,4 +1,4 @@
-"""The README's commands, as they stand there but for the job's id and the interpreter, from the first one on."""
+"""The README's commands from the first one on, unchanged except for the job's id and the interpreter."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# What makes and fills a virtual environment: here that of the tests serves.
+# Commands that create and fill a virtual environment. Here that of the tests is used.
 ENVIRONMENTS = ("source .venv", "python3 -m venv")
 NEWEST = """
 fitstop() { "$PYTHON" -m fitstop.cli.main "$@"; }
@@ -19,7 +19,7 @@ def test_the_commands_upload_a_sample_train_explain_and_predict(stack, tmp_path)
     _, training, predicting = console_blocks("## The service on one machine")
     lines = [*training, *(line.replace("venv/bin/python", '"$PYTHON"') for line in predicting)]
     script = NEWEST + "\n".join(lines).replace("JOB", "$(newest)")
-    # Where `make up` would have it.
+    # The place where `make up` would create it.
     (tmp_path / "fitstop-data").symlink_to(stack.data)
     environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(

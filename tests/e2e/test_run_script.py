@@ -1,4 +1,4 @@
-"""fitstop run against a real API and a real worker: from a folder to the files that its script left."""
+"""`fitstop run` with a real API and a real worker: from a folder to the files that its script wrote."""
 
 import os
 import subprocess

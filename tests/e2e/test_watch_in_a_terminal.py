@@ -14,12 +14,12 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def long_job(stack, tmp_path):
-    """A job that runs until it is cancelled, which the end of the test does."""
+    """A job that runs until the end of the test cancels it."""
     (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{n % 7},{int(n % 7 > 3)}\n" for n in range(200)))
     with Client(stack.connection) as client:
         client.put_dataset("rows", tmp_path / "rows.csv")
         spec = {"dataset": {"id": "rows", "target": "b"}, "callbacks": {"early_stopping": {"patience": 99_999}}}
-        # The stock engine: its epochs come no faster than a person could look at them.
+        # The epochs of the stock engine are slow enough for a person to watch.
         job_id = client.submit({**spec, "hyperparameters": {"epochs": 100_000, "engine": "stock"}})["id"]
         yield client, job_id
         client.cancel(job_id)

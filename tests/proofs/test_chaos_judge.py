@@ -1,4 +1,4 @@
-"""The judge is judged: what it must not let pass, shown to it by hand."""
+"""Tests of the judge of `make chaos`: it must find faults that are written by hand."""
 
 from pathlib import Path
 

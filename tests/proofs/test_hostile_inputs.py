@@ -1,4 +1,4 @@
-"""A part of the catalogue of hostile inputs, and that the proof sees what is not refused."""
+"""A part of the catalogue of hostile inputs. The proof must also report an input that is not refused."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The damages of the proof of kept programs, without the jobs: no program comes out of a damaged file."""
+"""The damage of the proof of kept programs, without the jobs: no program is restored from a damaged file."""
 
 import random
 from pathlib import Path

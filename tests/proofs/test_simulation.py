@@ -1,6 +1,6 @@
-"""A small seeded part of `make simulate`. And does the simulation see a promise that is broken?
+"""A small seeded part of `make simulate`, and tests that the simulation detects broken promises.
 
-What it found is pinned by a unit test of the rule that was wrong: a seed is another world when the world is changed.
+Each fault that it found is pinned by a unit test of the wrong rule, since after a change a seed gives another world.
 """
 
 import logging
@@ -27,15 +27,15 @@ from worker.training.heartbeat_watchdog import HeartbeatWatchdog
 from worker.training.stop_requests import StopRequests
 
 FIRST = 1_000_000
-# The worlds that show the rarest faults, tried before all others. After a change of the protocol they are worlds like
-# others: the tests hold all the same, and take longer until other numbers stand here.
+# The worlds that show the rarest faults, tried before all others. After a change of the protocol they are ordinary
+# worlds: the tests still pass, but take longer until these numbers are replaced.
 TELLING = (FIRST + 58, FIRST + 111, FIRST + 31)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def folder() -> Iterator[Path]:
     logging.disable()
-    # Found once, by file operations: else the first world is another one.
+    # Found once, by file operations. Without this, the first world would differ.
     tempfile.gettempdir()
     with in_memory() as folder, simulated():
         yield folder
@@ -58,7 +58,7 @@ def test_the_same_seed_is_the_same_world_to_the_last_file_operation(folder: Path
         assert told[0]
 
 
-# The protocol's rules taken out, one at a time: the simulation must see what comes of it.
+# Each test removes one rule of the protocol, and the simulation must detect the consequence.
 
 
 def first_broken(folder: Path, worlds: int, **settings: Any) -> str | None:
@@ -76,13 +76,13 @@ def replacing_create(path: Path, content: bytes, *_: Path, draft: Path | None = 
     return True
 
 
-# A take-over after 10 s comes within more worlds than one after 30 s: fewer of them are needed to see two trainers.
+# A take-over after 10 s happens in more worlds than one after 30 s, so fewer worlds are needed to see two trainers.
 
 
 @pytest.mark.parametrize("self_stop_seconds", [SETTINGS.self_stop_seconds, 1e9])
 def test_a_self_stop_that_comes_after_the_take_over_is_seen(folder: Path, self_stop_seconds: float) -> None:
     settings = {"take_over_seconds": 10.0, "self_stop_seconds": self_stop_seconds}
-    # One world in 140 or so shows it with a self-stop at 20 s.
+    # With a self-stop at 20 s, about one world in 140 shows it.
     assert "two live trainers" in str(first_broken(folder, 1500, **settings))
 
 
@@ -127,7 +127,7 @@ def test_a_sweep_that_never_ends_what_is_silent_is_seen(folder: Path, monkeypatc
 def test_a_take_over_from_a_training_process_that_still_lives_is_seen(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Every child outlives its worker: what asked too late to die with it is rare.
+    # Here every child outlives its worker, because a child that asked too late to die with its worker is rare.
     monkeypatch.setattr(Process, "is_orphan", property(lambda _: True, lambda *_: None), raising=False)
     assert first_broken(folder, 50) is None
     monkeypatch.setattr(AttemptFolder, "training_process", lambda _: None)
@@ -203,7 +203,7 @@ def test_a_bucket_that_creates_twice_is_seen(folder: Path, monkeypatch: pytest.M
     assert "was written twice" in str(first_broken_in_a_bucket(folder, 300))
 
 
-# A queue of narrow and wide jobs that never gets empty.
+# A queue of narrow and wide jobs that never becomes empty.
 
 
 def test_no_worker_that_holds_enough_devices_passes_a_wide_job_over(folder: Path) -> None:

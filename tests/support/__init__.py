@@ -1,1 +1,1 @@
-"""What several tests need: small data, jobs on a volume, real services, waiting with a deadline."""
+"""Helpers of several tests: small data, jobs on a volume, real services, waiting with a deadline."""

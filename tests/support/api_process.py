@@ -1,4 +1,4 @@
-"""The API as it is served: gunicorn in processes of its own."""
+"""The API as it is served: gunicorn in its own processes."""
 
 import http.client
 import json
@@ -49,24 +49,24 @@ class ApiProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the API, and wait until it answers."""
         self.begin()
         wait_for(self._answers, saying=f"the API answers, see {self.log}")
 
     def begin(self) -> None:
-        """Start it."""
+        """Start the API, without waiting."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api"], env=self._environment, stderr=log, stdout=log
             )
 
     def wait(self, within: float) -> int:
-        """Wait until it ends by itself; its exit status."""
+        """Wait until it ends by itself, and return its exit status."""
         assert self.process is not None
         return wait_for_end(self.process, within)
 
     def kill(self) -> None:
-        """Kill all its processes, as a machine that loses its power does."""
+        """Kill all its processes, as a power failure of the machine does."""
         assert self.process is not None
         for pid in [self.process.pid, *descendants(self.process.pid)]:
             with suppress(ProcessLookupError):
@@ -86,7 +86,7 @@ class ApiProcess:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
     def ask(self, method: str, path: str, body: Any = None, chunked: bool = False, **headers: str) -> Answer:
-        """One request on a connection of its own; a dictionary is sent as JSON."""
+        """Send one request on a new connection. A dictionary is sent as JSON."""
         if isinstance(body, dict):
             body, headers = json.dumps(body), {"Content-Type": "application/json", **headers}
         connection = self.connect()

@@ -17,7 +17,7 @@ def picture(seed=0, size=(8, 6), kind="PNG", mode="RGB", **options):
 
 
 def class_folders(count=2, prefix="", seed=0, names=("cat", "dog")):
-    """Files of a folder for each class, `count` images in each, all different."""
+    """The files of one folder for each class, with `count` images in each, all different."""
     return {
         f"{prefix}{name}/{number}.png": picture(seed + 100 * at + number)
         for at, name in enumerate(names)
@@ -26,7 +26,7 @@ def class_folders(count=2, prefix="", seed=0, names=("cat", "dog")):
 
 
 def zip_of(files, method=zipfile.ZIP_STORED):
-    """A zip with these files: names, or ZipInfo, and their bytes. It holds no time: the same files are the same zip."""
+    """A zip of these files: names, or ZipInfo, and their bytes. It has no times, so equal files give equal zips."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, data in files.items() if isinstance(files, dict) else files:
@@ -36,7 +36,7 @@ def zip_of(files, method=zipfile.ZIP_STORED):
 
 
 def tar_of(files, mode="w", **options):
-    """A tar with these files: names, or TarInfo, and their bytes."""
+    """A tar of these files: names, or TarInfo, and their bytes."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode=mode, **options) as archive:
         for name, data in files.items() if isinstance(files, dict) else files:

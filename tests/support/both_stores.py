@@ -1,4 +1,4 @@
-"""The machines of a test and the volume that they share: a folder, or a bucket with a folder of each in front of it."""
+"""The machines of a test and the volume that they share: a folder, or a bucket for which each has its own folder."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from worker.supervisor.uploads import Uploads
 
 
 class Machines:
-    """`volume` is the API's. `open_store` opens the bucket; without it all machines have the same folder."""
+    """`volume`: the API's volume. `open_store` opens the bucket; without it, all machines have the same folder."""
 
     def __init__(self, folder: Path, open_store: Callable[[], BucketStore] | None = None) -> None:
         self._folder = folder
@@ -33,21 +33,21 @@ class Machines:
 
     @property
     def address(self) -> str:
-        """What FITSTOP_VOLUME is for a process on this volume."""
+        """The value of FITSTOP_VOLUME for a process on this volume."""
         return self._open_store().place if self._open_store is not None else str(self.volume.root)
 
     def add(self) -> Volume:
-        """The volume as another machine with a worker sees it, which has looked just now."""
+        """Add a machine with a worker, which has just looked, and return the volume as it sees it."""
         return self._open(self._new_root(), is_worker=True)
 
     def add_reader(self) -> Volume:
-        """The volume as another API sees it, which has all of it."""
+        """Add a machine with an API, which has the whole volume, and return the volume as it sees it."""
         return self._open(self._new_root())
 
     def look(self, only: Volume | None = None, *, at_everything: bool = False) -> None:
-        """Let each machine, or this one, see what all have done; `at_everything`: also what those did that were killed.
+        """Make each machine, or `only` this one, see the changes of all others.
 
-        Nobody hears of what a killed process did last before the next look at everything.
+        `at_everything`: also the last changes of killed processes, which others see only at a look at everything.
         """
         for puller in self._pullers.values():
             puller._mirror.send_hints()
@@ -58,7 +58,7 @@ class Machines:
                 assert puller.look(), puller._mirror.trouble
 
     def die(self, volume: Volume) -> Volume:
-        """The volume as the next process on the machine sees it: an API has its folder still, a worker a new one."""
+        """Restart a machine's process, and return its volume: an API keeps its folder, a worker has a new one."""
         if volume.root not in self._pullers:
             return volume
         self.lose(volume)
@@ -68,18 +68,18 @@ class Machines:
         return self.volume
 
     def lose(self, volume: Volume) -> None:
-        """The machine is gone; not on a filesystem, whose folder is everybody's."""
+        """Remove the machine. Does nothing without a bucket, because then all machines have the same folder."""
         if volume.root in self._pullers:
             self._close(volume.root)
 
     def upload(self, folder: Path) -> None:
-        """Bring into the bucket what was put into a folder of a machine behind its back, as a training process does."""
+        """Upload what was written into a machine's folder without its mirror, as a training process does."""
         for root, puller in self._pullers.items():
             if folder.is_relative_to(root):
                 puller._mirror.upload_folder(folder)
 
     def end(self) -> None:
-        """Leave nothing open."""
+        """Close everything."""
         for root in list(self._pullers):
             self._close(root)
 
@@ -109,7 +109,7 @@ class Machines:
 
 @contextmanager
 def uploads_of(attempt: AttemptFolder) -> Iterator[None]:
-    """What is written into the attempt's folder meanwhile is uploaded as a worker does it, often."""
+    """Upload what is written into the attempt's folder in the `with` block, as a worker does, but more often."""
     uploads = Uploads(Volume(attempt.volume_root), attempt, seconds=0.05)
     uploads.begin()
     yield

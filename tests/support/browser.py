@@ -1,4 +1,4 @@
-"""Debian's Chromium driven by Playwright, signed in at a service that really runs."""
+"""Debian's Chromium, driven by Playwright and logged in at a real service."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ _ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 DESKTOP, PHONE = (1280, 800), (390, 844)
-# The first is the same engine without a browser's windows: a page takes a fifth of the processor time to open.
+# The first is the same engine without windows. Opening a page takes a fifth of the processor time.
 _PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
 
 
 def chromium_program() -> str:
-    """Where Chromium is. Skips the test, saying why, where there is none."""
+    """The path of Chromium. Skips the test if it is not installed."""
     found = [path for name in _PROGRAMS if (path := shutil.which(name))]
     if not found:
         pytest.skip("no chromium on the PATH: apt-get install chromium-headless-shell")
@@ -36,7 +36,7 @@ def chromium_program() -> str:
 
 @contextmanager
 def running_browser() -> Iterator[Any]:
-    """A browser without a window for the length of a `with`."""
+    """A browser without a window, until the end of the `with` block."""
     program = chromium_program()
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
@@ -49,7 +49,7 @@ def running_browser() -> Iterator[Any]:
 
 @dataclass
 class Visitor:
-    """A browser at one service. Each page has cookies of its own; all that they complain of is in `complaints`."""
+    """A browser at one service. Each page has its own cookies; `complaints` are the errors of all pages."""
 
     browser: Any
     api: ApiProcess
@@ -66,7 +66,7 @@ class Visitor:
         theme: Literal["light", "dark"] = "light",
         key: str | None = ADMIN_KEY,
     ) -> Iterator[Any]:
-        """A new page, signed in with `key`; it is at no address yet."""
+        """A new page, logged in with `key`, that has not opened an address yet."""
         context = self.browser.new_context(
             base_url=self.url,
             viewport={"width": size[0], "height": size[1]},
@@ -87,13 +87,13 @@ class Visitor:
             context.close()
 
     def _hear(self, message: Any) -> None:
-        """What the browser refused by our policy, and what a script did not expect; a 422 is no fault of the page."""
+        """Record violations of our policy and errors of scripts, but not failed requests, such as a 422."""
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
             self.complaints.append(message.text)
 
 
 def hold_back(page: Any, address: str, times: int | None = None) -> list[Any]:
-    """The requests to an address from now on, all or the first `times`. Each is answered when a test continues it."""
+    """Hold back requests to an address, all or the first `times`, until the test continues them; return their list."""
     held: list[Any] = []
 
     def hold(route: Any) -> None:
@@ -104,14 +104,14 @@ def hold_back(page: Any, address: str, times: int | None = None) -> list[Any]:
 
 
 def answer_now(page: Any, address: str, held: list[Any], **answer: Any) -> None:
-    """Let the first request that was held back be answered, by `answer` or by the service, and the page read it."""
+    """Answer the first request that was held back, by `answer` or by the service, and wait until the page has it."""
     with page.expect_response(address):
         held[0].fulfill(**answer) if answer else held[0].continue_()
     page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
 
 
 def serious_faults(page: Any) -> list[str]:
-    """What axe-core calls serious or critical on a page, each with where it is."""
+    """The violations on a page that axe-core calls serious or critical, each with its place."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]

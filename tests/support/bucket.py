@@ -25,15 +25,16 @@ KEYS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
-# A test of a store that does not answer waits for no back-off.
+# Tests of a store that does not answer need not wait for the back-off.
 QUICK = {"max_retries": 2, "backoff": {"init_backoff": timedelta(milliseconds=1)}}
 
 
 @dataclass
 class Server:
-    """An S3 server. `lose_answer` is asked of each request, after it was done: True closes the connection instead.
+    """An S3 server that may misbehave.
 
-    `ignores_conditions`: takes no notice of If-None-Match, as some servers do. `requests` counts them by kind.
+    `lose_answer`: for which requests to close the connection without an answer, after they have been carried out.
+    `ignores_conditions`: ignore If-None-Match, as some servers do. `requests`: number of requests by kind.
     """
 
     url: str = ""
@@ -58,7 +59,7 @@ class _LoseAnswer(Exception):
 
 
 class _Misbehaving:
-    """moto, one request after the other, since it is not atomic by itself."""
+    """moto, with one request at a time, since it is not atomic by itself."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -75,7 +76,7 @@ class _Misbehaving:
             for name in [name for name in environ if name.startswith("HTTP_X_AMZ_META_")]:
                 del environ[name]
         started: list[tuple[Any, ...]] = []
-        # Before its turn: a client that is frozen in the middle of its body must not hold up the others.
+        # Before the lock: a client that is frozen in the middle of its body must not block the others.
         environ["wsgi.input"] = io.BytesIO(_body_of(environ))
         with self._one_at_a_time:
             body = list(self._moto(environ, lambda *how: started.append(how)))
@@ -106,7 +107,7 @@ class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log(self, *_: Any, **__: Any) -> None:
-        """A test's output is for what failed."""
+        """Log nothing, so that the output of a test shows only failures."""
 
     def run_wsgi(self) -> None:
         try:
@@ -117,7 +118,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def running_server(port: int = 0, **faults: Any) -> Iterator[Server]:
-    """A server on a port, by default a free one, until the end of the block."""
+    """A server on a port, by default a free one, until the end of the `with` block."""
     server = Server(**faults)
     http = make_server(
         "127.0.0.1", port, _Misbehaving(server), threaded=True, request_handler=_Quiet, passthrough_errors=True
@@ -135,6 +136,6 @@ def running_server(port: int = 0, **faults: Any) -> Iterator[Server]:
 
 @contextmanager
 def access_to(server: Server) -> Iterator[None]:
-    """The environment of somebody who may use the server."""
+    """Set the environment variables that give access to the server."""
     with patch.dict(os.environ, {**KEYS, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "us-east-1"}):
         yield

@@ -1,4 +1,4 @@
-"""A job's bundle over a real server, and what it is compared with."""
+"""A job's bundle from a real server, and the metrics that it is compared with."""
 
 import io
 import zipfile
@@ -10,7 +10,7 @@ from tests.support.api_process import ApiProcess
 
 
 def download(api: ApiProcess, job: JobFolder, to: Path) -> Path:
-    """Download and unpack the bundle; its folder."""
+    """Download and unpack the bundle, and return its folder."""
     answer = api.ask("GET", f"/jobs/{job.id}/bundle.zip")
     assert answer.status == 200
     zipfile.ZipFile(io.BytesIO(answer.body)).extractall(to)
@@ -18,7 +18,7 @@ def download(api: ApiProcess, job: JobFolder, to: Path) -> Path:
 
 
 def best_metrics(job: JobFolder) -> dict[str, float | None]:
-    """The metrics of the best model of the job's first attempt, by its manifest."""
+    """The metrics of the best model of the job's first attempt, from its manifest."""
     manifest = read_manifest(job.attempts()[0].manifest_file)
     best = manifest.find(manifest.best or "")
     assert best is not None

@@ -1,4 +1,4 @@
-"""How much a piece of code does, counted instead of timed: the same on any machine, however busy it is."""
+"""Measures how much work code does by counting calls. Unlike times, counts are equal on every machine."""
 
 import sys
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def count_calls(work: Callable[[], object]) -> int:
-    """The calls of functions, Python's and C's, that `work` makes in this thread."""
+    """Count the calls of Python and C functions that `work` makes in this thread."""
     calls = 0
 
     def count(_frame: object, event: str, _argument: Any) -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections after a number of bytes to the server, or holds them there."""
+"""A TCP proxy that cuts its connections after a number of bytes to the server, or stops forwarding."""
 
 import socket
 import threading
@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 class CuttingProxy:
     """Forwards to 127.0.0.1:`target`. `passed` counts the bytes to the server.
 
-    `cuts` are the numbers of bytes after each of which all is cut once; with `holds` all that follows waits for ever.
+    `cuts`: numbers of bytes after which all connections are cut, once for each. `holds`: at the first of them, stop
+    forwarding to the server for ever instead.
     """
 
     def __init__(self, target: int, cuts: tuple[int, ...] = (), *, holds: bool = False) -> None:
@@ -23,7 +24,7 @@ class CuttingProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """End everything."""
+        """Close the proxy and all connections."""
         self._listener.close()
         self._cut()
 
@@ -59,7 +60,7 @@ class CuttingProxy:
 
 @contextmanager
 def cutting_proxy(target: int, *cuts: int, holds: bool = False) -> Iterator[CuttingProxy]:
-    """A proxy that ends with the block."""
+    """A proxy until the end of the `with` block."""
     proxy = CuttingProxy(target, cuts, holds=holds)
     try:
         yield proxy

@@ -1,4 +1,4 @@
-"""A script's job killed at random moments, beside its untouched twin."""
+"""Jobs of scripts that are killed at random moments, to compare with a run that was not killed."""
 
 import random
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from tests.support.both_stores import Machines
 from tests.support.killing import Kill, Kind, run_to_the_end
 from tests.support.scripts import put_script_job
 
-# For a run of a script of `examples/scripts` how many moments of each kind there are, about.
+# Approximate number of moments of each kind in a run of a script of `examples/scripts`.
 SCRIPT_MOMENTS: dict[Kind, int] = {
     "batch": 60, "operation": 150, "half file": 15, "half row": 8, "half model": 3, "evaluated batch": 3,
 }  # fmt: skip
-# What cannot be exact, and says so.
+# The kinds of resume that cannot be exact, and report it.
 INEXACT = frozenset({"tf_data"})
 
 
@@ -28,7 +28,7 @@ def run_script(
     resume_seconds: float = 60,
     machines: Machines | None = None,
 ) -> JobFolder:
-    """Post a script's job and run it to its end, an attempt for each kill before the last one."""
+    """Post a script's job and run it to its end, with one attempt for each kill before the last attempt."""
     job = put_script_job(volume, script)
     if machines is not None:
         machines.upload(volume.programs.folder)
@@ -37,12 +37,12 @@ def run_script(
 
 
 def kinds_of_resume(job: JobFolder) -> set[str]:
-    """What its calls of `fit` promise of an interruption."""
+    """The kinds of resume that the job's calls of `fit` promise after an interruption."""
     told = (placed.event for placed in job_events(job) if placed.event.type == "fit")
     return {event.data["resume"] for event in told if "resume" in event.data}
 
 
 def random_kills(chance: random.Random) -> list[Kill]:
-    """One to three."""
+    """One to three random kills."""
     kinds = [chance.choice(list(SCRIPT_MOMENTS)) for _ in range(chance.randint(1, 3))]
     return [Kill(kind, chance.randint(1, SCRIPT_MOMENTS[kind])) for kind in kinds]

@@ -1,4 +1,4 @@
-"""A finished job whose best model another job starts from: its model is made by Keras, and trained by nobody."""
+"""A finished job whose best model another job starts from. Keras made the model, but nothing trained it."""
 
 import hashlib
 import tempfile
@@ -33,7 +33,7 @@ def put_earlier_job(
     project: str = "default",
     files: dict[str, bytes] | None = None,
 ) -> JobFolder:
-    """A job that has succeeded with this model. `files` are put beside it, such as the preprocessing of a table."""
+    """Put a job that has succeeded with this model. `files`: further files, such as the preprocessing of a table."""
     job = put_job(volume, spec, project, job_id)
     attempt = claim(job)
     with uploads_of(attempt):
@@ -58,7 +58,7 @@ def put_earlier_job(
 
 
 def small_cnn(classes: int = 10) -> Any:
-    """A model of grey images of 16 x 16 pixels, with batch normalization and dropout; always of the same weights."""
+    """A model of grey images of 16 x 16 pixels, with batch normalization, dropout, and always the same weights."""
     import keras
 
     keras.utils.set_random_seed(11)

@@ -1,4 +1,4 @@
-"""Epochs written by hand, as the training program tells them."""
+"""Events of epochs, written by hand as the training program writes them."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from shared.job_folder import AttemptFolder
 
 
 def epoch(number: int, value: float, wait: int = 0, patience: int = 10, epochs: int = 1000) -> Event:
-    """An epoch whose val_accuracy is `value`, `wait` epochs behind the best one."""
+    """The event of an epoch whose val_accuracy is `value`, `wait` epochs after the best epoch."""
     best = max(1, number - wait)
     facts: dict[str, Any] = {
         "epoch": number,
@@ -29,6 +29,6 @@ def epoch(number: int, value: float, wait: int = 0, patience: int = 10, epochs: 
 
 
 def tell(attempt: AttemptFolder, *events: Event) -> None:
-    """Append events to an attempt's own."""
+    """Append events to those of an attempt."""
     with EventWriter(attempt.events_file) as writer:
         writer.write(events)

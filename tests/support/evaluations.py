@@ -1,4 +1,4 @@
-"""An evaluation as a training process leaves it, without one."""
+"""An evaluation as a training process writes it, but without a training process."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from worker.training.evaluation.outputs import Predicted
 
 
 def classified(names: tuple[Any, ...], true: list[int], outputs: list[list[float]], pictures: Any = None) -> Any:
-    """The measured predictions of rows with these class numbers; `pictures` are their images."""
+    """The evaluation of predictions for rows with these class numbers; `pictures` are their images."""
     inputs = {"image": np.zeros((len(true), 1), np.float32) if pictures is None else pictures}
     part = Part(inputs, np.array(true, np.int32)[:, None])
     predicted = Predicted(np.arange(len(true)), np.array(outputs, np.float32))
@@ -23,13 +23,13 @@ def classified(names: tuple[Any, ...], true: list[int], outputs: list[list[float
 
 
 def measured_numbers(true: list[float], outputs: list[float]) -> Any:
-    """The measured predictions of numbers."""
+    """The evaluation of predicted numbers."""
     part = Part({"rows": np.zeros((len(true), 1), np.float32)}, np.array(true, np.float32)[:, None])
     return measure_numbers(part, Predicted(np.arange(len(true)), np.array(outputs, np.float32)[:, None]))
 
 
 def leave_evaluation(attempt: AttemptFolder, task: Any, validation: Any, test: Any = None) -> Evaluation:
-    """Write `evaluation.json` of the model of epoch 3."""
+    """Write the `evaluation.json` of a model of epoch 3."""
     evaluation = Evaluation(
         computed_at=utc_now(), seconds=0.5, task=task, checkpoint=None, epoch=3, validation=validation, test=test
     )

@@ -1,4 +1,4 @@
-"""Jobs that are over, and jobs that carry on with them, posted to the real API on a test's volume."""
+"""Jobs that have finished, and jobs that extend them, posted to the real API on a test's volume."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from worker.supervisor.clean_up import sweep_out
 
 
 def end(volume: Volume, job: JobFolder) -> None:
-    """End the job as its worker does when the training program has concluded."""
+    """End the job as its worker does after the training program has written its conclusion."""
     attempt, record = job.attempts()[-1], job.record()
     conclusion = attempt.conclusion()
     assert conclusion is not None
@@ -28,7 +28,7 @@ def end(volume: Volume, job: JobFolder) -> None:
 
 
 def extended(volume: Volume, job: JobFolder, **changes: Any) -> JobFolder:
-    """The job that carries on with `job`; `from_` is the body's `from`."""
+    """Extend `job`, and return the new job. `from_` is the body's `from`."""
     body = {name.removesuffix("_"): value for name, value in changes.items()}
     client = authorized(
         create_app(Settings(volume=volume.root, redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY))
@@ -41,5 +41,5 @@ def extended(volume: Volume, job: JobFolder, **changes: Any) -> JobFolder:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path."""
+    """The content of every file below a folder, by its path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

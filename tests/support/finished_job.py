@@ -1,4 +1,4 @@
-"""A finished job with all that a job can have, made by hand."""
+"""A finished job with all files that a job can have, written by hand."""
 
 import hashlib
 
@@ -20,7 +20,7 @@ MODEL = b"PK" + bytes(range(256)) * 300
 
 
 def finished_job(volume: Volume, project: str = DEFAULT_PROJECT, dataset_id: str = "grades") -> JobFolder:
-    """A job that has all that a job can have, made by hand."""
+    """Put a finished job with all files that a job can have."""
     spec = small_spec(hyperparameters={"epochs": 40}, callbacks={"early_stopping": {"patience": 3}})
     job = put_job(volume, {**spec, "dataset": {**spec["dataset"], "id": dataset_id}}, project)
     attempt = claim(job)

@@ -1,4 +1,4 @@
-"""A function in a process of its own, without the five seconds of processor time that importing TensorFlow takes."""
+"""Calls a function in a new process, without the five seconds of processor time that importing TensorFlow takes."""
 
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -10,7 +10,7 @@ _Value = TypeVar("_Value")
 
 
 def call_in_fork(function: Callable[..., _Value], *arguments: Any) -> _Value:
-    """What a module's function returns in a child of the product's own fork server."""
+    """Call a module's function in a child of the product's own fork server, and return its value."""
     forks = preloaded_forks()
     here, there = forks.Pipe(duplex=False)
     process = forks.Process(target=_answer, args=(there, function, arguments))

@@ -26,7 +26,7 @@ _FILES = [*class_folders(3).items()]
 
 @dataclass(frozen=True)
 class HostileInput:
-    """One request that must be refused; the body is made when it is asked for."""
+    """One request that must be refused. `body` is called when it is sent."""
 
     name: str
     method: str
@@ -35,7 +35,7 @@ class HostileInput:
 
 
 def catalogue(arrays_id: str) -> Iterator[HostileInput]:
-    """All of them. The models are posted for the dataset `arrays_id`."""
+    """Yield all hostile inputs. The models are posted for the dataset `arrays_id`."""
     for kind, some in (("archive", _archives()), ("images", _images()), ("arrays", _arrays()), ("file", _files())):
         for name, body in some.items():
             yield HostileInput(f"{kind}: {name}", "PUT", "/datasets/hostile", body)
@@ -47,7 +47,7 @@ def catalogue(arrays_id: str) -> Iterator[HostileInput]:
 
 
 def _as_json(spec: dict[str, Any]) -> bytes:
-    """As JSON, also with numbers of thousands of digits."""
+    """Encode a spec as JSON, also with numbers of thousands of digits."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
@@ -126,7 +126,7 @@ def _encrypted() -> bytes:
 
 
 def _overlapping() -> bytes:
-    """The directory of a bomb names the same compressed bytes many times; here twice."""
+    """A zip whose directory names the same compressed bytes twice. A zip bomb names them many times."""
     content = bytearray(zip_of({"cat/a.png": bytes(10**6), "dog/b.png": bytes(10**6)}, zipfile.ZIP_DEFLATED))
     second = content.index(b"PK\x01\x02", content.index(b"PK\x01\x02") + 1)
     content[second + 42 : second + 46] = struct.pack("<I", 0)
@@ -160,7 +160,7 @@ def _images() -> dict[str, Callable[[], bytes]]:
 
 
 def _png_of(width: int, height: int) -> bytes:
-    """A PNG whose header promises this many pixels."""
+    """A PNG whose header claims this size, without the pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -25,7 +25,7 @@ ORDER: dict[str, Any] = {
 
 
 def run_ingest(folder: Path, environment: dict[str, str] | None = None, **order: Any) -> Any:
-    """The answer to `order` for the file `upload` in the folder."""
+    """Run the process for the file `upload` in the folder, and return its answer to `order`."""
     done = subprocess.run(
         [sys.executable, "-m", "api.datasets.ingest", str(folder)],
         input=json.dumps(ORDER | order).encode(),

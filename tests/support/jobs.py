@@ -1,4 +1,4 @@
-"""Datasets and jobs put on a volume as the API would put them there, small enough for a test."""
+"""Puts datasets and jobs on a volume as the API does, small enough for a test."""
 
 import hashlib
 from pathlib import Path
@@ -24,7 +24,7 @@ _KINDS: dict[str, ColumnKind] = {"i": "integer", "f": "float", "b": "boolean", "
 
 
 def learnable_frame(rows: int = 240, seed: int = 1) -> pd.DataFrame:
-    """Four inputs, one of them text with two values, and a whole-number target from 0 to 5 that follows from them."""
+    """Four inputs, one of them text with two values, and an integer target from 0 to 5 that depends on them."""
     generator = np.random.default_rng(seed)
     a, b, c = generator.normal(size=(3, rows))
     kind = np.where(generator.random(rows) < 0.5, "red", "white")
@@ -57,7 +57,7 @@ def put_dataset(
 
 
 def put_images(volume: Volume, dataset_id: str = "pictures", project: str = DEFAULT_PROJECT) -> DatasetInfo:
-    """Put a dataset on the volume that shows two images and has none to train from."""
+    """Put a dataset on the volume with thumbnails of two images, but without images to train on."""
     names = ("cat", "dog")
     shown = [{"path": f"{name}.png", "label": name, "split": "", "width": 8, "height": 6} for name in names]
     info = put_dataset(volume, pd.DataFrame(shown), dataset_id, project)
@@ -77,7 +77,7 @@ def put_images(volume: Volume, dataset_id: str = "pictures", project: str = DEFA
 
 
 def small_spec(**parts: Any) -> dict[str, Any]:
-    """A spec that trains in about a second; `parts` replace its own, one level down for objects."""
+    """A spec that trains in about a second. `parts` replace its fields; objects are merged one level deep."""
     spec: dict[str, Any] = {
         "name": "grades",
         "dataset": {"id": "grades", "target": "grade", "positive": {"at_least": 3}},
@@ -89,7 +89,7 @@ def small_spec(**parts: Any) -> dict[str, Any]:
     return spec
 
 
-# Trains until somebody ends it, and begins without XLA's compiling, which takes more than a second of processor time.
+# Trains until it is cancelled. Without XLA, since compiling takes more than a second of processor time.
 LONG = small_spec(hyperparameters={"epochs": 100_000, "xla": False}, callbacks={"early_stopping": None})
 
 
@@ -100,7 +100,7 @@ def put_job(
     job_id: str | None = None,
     sweep: TrialOf | None = None,
 ) -> JobFolder:
-    """Post a job as the API does, without ringing for it."""
+    """Post a job as the API does, without a notification."""
     asked = validate(JobSpec, spec)
     data = volume.dataset(asked.dataset.id)
     assert data is not None
@@ -139,12 +139,12 @@ def claim(
 
 
 def rows_of(log: Path) -> pd.DataFrame:
-    """A training log's rows."""
+    """The rows of a training log."""
     return pd.read_csv(log)
 
 
 def column_of(series: "pd.Series[Any]") -> Column:
-    """What an upload would know of the column."""
+    """The profile of a column, as an upload computes it."""
     kind: ColumnKind = _KINDS.get(series.dropna().infer_objects().dtype.kind, "text")
     counts = series.value_counts().sort_index()
     numbers = series.dropna().astype(float) if kind not in {"text", "datetime"} else None

@@ -1,4 +1,4 @@
-"""Configurations of Keras models as `to_json` writes them, made without Keras: good ones, and hostile ones."""
+"""Valid and hostile configurations of Keras models as `to_json` writes them, made without Keras."""
 
 from copy import deepcopy
 from typing import Any
@@ -7,23 +7,23 @@ Config = dict[str, Any]
 
 
 def an_object(module: str | None, class_name: Any, config: Any = None, registered: Any = None, **more: Any) -> Config:
-    """What Keras writes for an object."""
+    """The configuration that Keras writes for an object."""
     return {"module": module, "class_name": class_name, "config": config or {}, "registered_name": registered, **more}
 
 
 def a_layer(class_name: str, **config: Any) -> Config:
-    """What Keras writes for a layer of its own."""
+    """The configuration that Keras writes for one of its own layers."""
     return an_object("keras.layers", class_name, {"name": class_name.lower(), **config})
 
 
 def a_model(*layers: Config, shape: Any = (None, 4), **config: Any) -> Config:
-    """A sequential model of an input of that shape and the layers."""
+    """A sequential model with an input of that shape and the layers."""
     inputs = a_layer("InputLayer", batch_shape=list(shape), dtype="float32")
     return an_object("keras", "Sequential", {"name": "sent", "layers": [inputs, *layers], **config})
 
 
 def a_dense(**config: Any) -> Config:
-    """A model of one dense layer with these settings, of one sigmoid unit where they say nothing else."""
+    """A model of one dense layer with these settings, by default with one sigmoid unit."""
     return a_model(a_layer("Dense", **{"units": 1, "activation": "sigmoid", **config}))
 
 
@@ -42,7 +42,7 @@ _CODE = {"class_name": "__lambda__", "config": {"value": ["4wAAAA==", None, None
 _FUNCTION = an_object("builtins", "function", "relu", "function")
 _SHELL = an_object("os", "function", "system", "system")
 
-# By what it is: the configuration, and words of the sentence that refuses it.
+# By name: the configuration, and a part of the message that refuses it.
 HOSTILE: dict[str, tuple[Config, str]] = {
     "a Lambda": (a_model(a_layer("Lambda", function=_CODE)), "keras.layers.Lambda"),
     "a Lambda that switches safe mode off": (

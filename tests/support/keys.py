@@ -1,4 +1,4 @@
-"""The API key of the tests: every API of theirs is given it, and every client of theirs sends it."""
+"""The API key of the tests. All their APIs accept it, and all their clients send it."""
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -8,7 +8,7 @@ AUTHORIZATION = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 
 def authorized(app: Flask, key: str = ADMIN_KEY) -> FlaskClient:
-    """A client of `app` that sends a key with every request."""
+    """A client of `app` that sends `key` with every request."""
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
     return client

@@ -1,8 +1,7 @@
-"""Training children that are killed at chosen moments, and runs compared bit for bit with untouched ones.
+"""Kills training processes at chosen moments, and compares the runs bit for bit with runs that were not killed.
 
-A moment is a number of a kind of thing that the training program does: the n-th batch, file operation, half-written
-file, half-saved model, half row, decoded image. The children are forked from the product's own fork server, so each
-takes a second.
+A moment has a kind and a number: the n-th batch, file operation, half-written file, half-saved model, half row, decoded
+image, evaluated batch. The children are forked from the product's own fork server, so each starts in about a second.
 """
 
 import hashlib
@@ -40,7 +39,7 @@ from worker.ipc.program_store import make_store
 _KILLED_AT = "killed at: "
 
 Kind = Literal["batch", "operation", "half file", "half model", "half row", "decoded image", "evaluated batch"]
-# For a run of RESUME_JOB how many moments of each kind there are, about.
+# Approximate number of moments of each kind in a run of RESUME_JOB.
 MOMENTS: dict[Kind, int] = {"batch": 60, "operation": 200, "half file": 40, "half model": 5, "half row": 8}
 # The same for a run of `kind_resume_job`.
 KIND_MOMENTS: dict[Kind, int] = {
@@ -50,7 +49,7 @@ KIND_MOMENTS: dict[Kind, int] = {
 
 @dataclass(frozen=True)
 class Kill:
-    """SIGKILL at the `number`-th moment of a kind, from 1."""
+    """SIGKILL at the `number`-th moment of a kind, counted from 1."""
 
     kind: Kind
     number: int
@@ -58,7 +57,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All of a finished run that must be equal: how it stopped, its log, what it kept, its last state."""
+    """Everything of a finished run that must be equal: how it stopped, its log, its checkpoints, its last state."""
 
     ending: dict[str, Any]
     log: bytes
@@ -78,14 +77,14 @@ RESUME_JOB: dict[str, Any] = {
 }
 
 
-# Each way of computing has bits of its own, and an untouched run of its own to be equal to.
+# The bits of the results differ between engines, so each engine has its own run that is not killed.
 ENGINES: dict[str, dict[str, Any]] = {
     "fused with XLA": {"engine": "fused", "xla": True},
     "fused": {"engine": "fused", "xla": False},
     "stock": {"engine": "stock", "xla": False},
     "stock with XLA": {"engine": "stock", "xla": True},
 }
-# On several devices too, virtual ones of a CPU, whose processes take seconds longer.
+# Also several devices, here virtual devices of a CPU, whose processes take seconds longer.
 ALL_ENGINES: dict[str, dict[str, Any]] = {**ENGINES, "two devices": {"devices": 2, "xla": False}}
 
 
@@ -95,21 +94,21 @@ def resume_job(engine: str) -> dict[str, Any]:
 
 
 def kind_resume_job(kind: str, engine: str) -> dict[str, Any]:
-    """A job of one of the other kinds of data and models, on one of ALL_ENGINES."""
+    """A job with another kind of data or model, on one of ALL_ENGINES."""
     callbacks = {**RESUME_JOB["callbacks"], "early_stopping": {"patience": 3, "min_delta": 0.02}}
     epochs = 2 if kind == "application" else 7
     return {**kind_job(kind, epochs=epochs, **ALL_ENGINES[engine]), "callbacks": callbacks}
 
 
 def preloaded_forks() -> ForkServerContext:
-    """A fork server that has imported the training program, as the worker's has."""
+    """A fork server that has imported the training program, as that of a worker has."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["worker.training.preload", "tests.support.killing"])
     return context
 
 
 def some_kills(chance: random.Random, moments: dict[Kind, int] = MOMENTS) -> list[Kill]:
-    """One to five kills, each at a random moment of its share of a run that has so many `moments` of each kind."""
+    """One to five kills, each at a random moment within its share of the run. `moments`: their number by kind."""
     kinds = [chance.choice(list(moments)) for _ in range(chance.randint(1, 5))]
     return [Kill(kind, chance.randint(1, max(1, moments[kind] // len(kinds)))) for kind in kinds]
 
@@ -123,10 +122,10 @@ def run_killed(
     programs: Path | None = None,
     machines: Machines | None = None,
 ) -> JobFolder:
-    """Post a job; run one attempt for each kill, which dies of it, and one that concludes.
+    """Post a job. Run one attempt for each kill, which ends it, and one attempt that concludes.
 
-    `programs`: a worker's folder of kept programs, with the store in it. A moment that an attempt does not reach is
-    made up for just before its conclusion, so that every kill kills.
+    `programs`: a worker's folder of kept programs, with the store in it. An attempt that does not reach its moment is
+    killed just before its conclusion, so that every kill ends an attempt.
     """
     job = put_job(volume, small_spec(**spec))
     run_to_the_end(job, forks, kills, resume_seconds, programs=programs, machines=machines)
@@ -142,11 +141,11 @@ def run_to_the_end(
     programs: Path | None = None,
     machines: Machines | None = None,
 ) -> None:
-    """Run one attempt of a job for each kill, which dies of it, and one that concludes.
+    """Run one attempt of a job for each kill, which ends it, and one attempt that concludes.
 
-    With 0 as `resume_seconds` each batch is saved. With `budget_looks` the last attempt finds its budget used up at the
-    so many-th look inside an epoch. The job has a cache of decoded images of its own, beside the volume. With
-    `machines` that share a bucket each attempt has a new one, which is lost after it.
+    `resume_seconds` 0: save each batch. `budget_looks`: number of the check inside an epoch at which the last attempt
+    finds its budget used up. The job has its own cache of decoded images, beside the volume. If `machines` share a
+    bucket, each attempt runs on a new machine, which is lost afterwards.
     """
     for number, kill in enumerate([*kills, None], 1):
         with _on_a_machine(job, machines) as here:
@@ -168,7 +167,7 @@ def run_to_the_end(
 
 @contextmanager
 def _on_a_machine(job: JobFolder, machines: Machines | None) -> Iterator[JobFolder]:
-    """The job where a worker trains it: on a machine that begins with nothing, unless all have the same folder."""
+    """The job on the machine that trains it: a new, empty machine, unless all machines have the same folder."""
     if machines is None or not machines.has_bucket:
         yield job
         return
@@ -183,7 +182,7 @@ def _on_a_machine(job: JobFolder, machines: Machines | None) -> Iterator[JobFold
 
 
 def deaths(job: JobFolder) -> list[str]:
-    """What each attempt of a job that `run_killed` ran was killed at, in order."""
+    """The moments at which the attempts of a job of `run_killed` were killed, in order."""
     lines = [line for one in job.attempts() for line in one.output_file.read_text(errors="replace").splitlines()]
     return [line.removeprefix(_KILLED_AT) for line in lines if line.startswith(_KILLED_AT)]
 
@@ -195,7 +194,7 @@ def train(
     budget_looks: int | None = None,
     programs: Path | None = None,
 ) -> None:
-    """Runs in a child: the training program, killed at the moment that `kill` names."""
+    """Run the training program in a child, killed at the moment that `kill` names."""
     attempt = AttemptFolder(Path(folder), int(Path(folder).name))
     os.environ["FITSTOP_RESUME_SECONDS"] = str(max(float(resume_seconds), 1e-6))
     os.environ["FITSTOP_ALLOW_CODE"] = "unboxed"
@@ -220,7 +219,7 @@ def train(
 
 
 def store_of(programs: Path) -> Path:
-    """The store of compiled programs in a worker's folder of them."""
+    """The store of compiled programs in a worker's folder of kept programs."""
     return make_store(programs / "compiled-programs" / "compiler")
 
 
@@ -242,12 +241,12 @@ def outcome(job: JobFolder) -> Outcome:
 
 
 def _last_with_points(job: JobFolder) -> AttemptFolder:
-    """An attempt that found training stopped already wrote no point of its own."""
+    """The last attempt with a resume point. An attempt that found training already stopped wrote none."""
     return [attempt for attempt in job.attempts() if any(attempt.resume.glob("point-*"))][-1]
 
 
 def final_state(attempt: AttemptFolder) -> str:
-    """A digest over (name, dtype, shape, bytes) of all weights, optimizer state and random state at the end."""
+    """A digest of the last resume point: weights and optimizer (name, dtype, shape, bytes), callbacks, random state."""
     from worker.training.resume.point import read_point
 
     point = read_point(max(attempt.resume.glob("point-*"), key=lambda path: path.name))
@@ -273,14 +272,14 @@ def _weights_digest(path: Path) -> str:
 
 
 def _do_one_step_in_each_call() -> None:
-    """So that the fused engine, too, can be stopped behind each batch of an epoch that takes milliseconds."""
+    """Make the fused engine run one step in each call, so that it can be stopped after each batch of a short epoch."""
     from worker.training.engine import fused
 
     fused.call_seconds = lambda _: 0
 
 
 def _save_after_each_batch() -> None:
-    """However slow the disk: a kill loses three batches at most, which are saved or wait for it."""
+    """Save after each batch, however slow the disk is: a kill loses at most three batches, whose saves were pending."""
     from worker.training.callbacks.resume_saver import ResumeSaver
 
     ResumeSaver._is_due = lambda *_: True  # type: ignore[method-assign]
@@ -364,7 +363,7 @@ def _kill_while_evaluating(reached: Any) -> None:
 
 
 def _kill_at_operation(reached: Any) -> None:
-    """Before each fsync, rename, link, unlink and append."""
+    """Count each fsync, replace, rename, link, unlink and write; the kill comes before the operation."""
     for name in ("fsync", "replace", "rename", "link", "unlink", "write"):
         ours = getattr(os, name)
 
@@ -423,7 +422,7 @@ def _kill_in_row(reached: Any) -> None:
 
 
 def _kill_while_decoding(reached: Any) -> None:
-    """In one of the threads that decode."""
+    """Count decoded images; the kill comes in one of the threads that decode."""
     from worker.training.prepare_images import Preparation
 
     ours = Preparation.decode

@@ -1,6 +1,6 @@
-"""Datasets of images and arrays put on a volume as the API would, and a small job of each kind.
+"""Puts datasets of images and arrays on a volume as the API does, with a small job of each kind.
 
-The images are scikit-learn's digits, 16 x 16 grey pixels, the arrays the same digits as numbers.
+The images are scikit-learn's digits, 16 x 16 grey pixels. The arrays are the same digits as numbers.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ Split = Literal["", "train", "validation", "test"]
 _ROLES: dict[str, Literal["target", "sample_weight"]] = {"y": "target", "sample_weight": "sample_weight"}
 _KEPT: dict[str, Any] = {"source_name": None, "sha256": "0" * 64, "bytes": 1}
 _SIDE = 16
-# Of which the job of the kind "earlier job" trains the best model further.
+# The job of the kind "earlier job" trains the best model of this job further.
 EARLIER_JOB = "job_01JZZZZZZZZZZZZZZZZZZZZZZZ"
 
 AUGMENT: dict[str, Any] = {
@@ -55,7 +55,7 @@ def put_images(
     dataset_id: str = "digits",
     splits: Callable[[str, int], Split] = lambda _, __: "",
 ) -> DatasetInfo:
-    """Encoded images by their class; `splits` gives the part of each, from its class and its number there."""
+    """Put encoded images, given by class. `splits` returns the part of an image, from its class and number in it."""
     rows = []
     for name, encoded in images.items():
         for number, content in enumerate(encoded):
@@ -97,7 +97,7 @@ def _images_profile(frame: pd.DataFrame) -> ImagesProfile:
 
 
 def put_arrays(volume: Volume, dataset_id: str, **arrays: Array) -> DatasetInfo:
-    """Arrays by their names in an `.npz` file: inputs, `y`, `sample_weight`, and these with `_validation`."""
+    """Put arrays, by their names in an `.npz` file: inputs, `y`, `sample_weight`, and these with `_validation`."""
     folder = volume.datasets / dataset_id / "arrays"
     folder.mkdir(parents=True)
     profiles = [_array_profile(name, array) for name, array in arrays.items()]
@@ -107,7 +107,7 @@ def put_arrays(volume: Volume, dataset_id: str, **arrays: Array) -> DatasetInfo:
 
 
 def put_arrays_profile(volume: Volume, dataset_id: str, profiles: list[ArrayProfile]) -> DatasetInfo:
-    """What is known of arrays whose files are on the volume already."""
+    """Write the `dataset.json` of arrays whose files are already on the volume."""
     folder = volume.datasets / dataset_id
     info = DatasetInfo(
         id=dataset_id,
@@ -148,7 +148,7 @@ def _sha256(path: Path) -> str:
 
 @cache
 def digits(count: int = 200) -> tuple[Array, Array]:
-    """The first digits: float32 of 0 to 1 of shape (count, 8, 8, 1), and their class numbers."""
+    """The first digits: float32 from 0 to 1 of shape (count, 8, 8, 1), and their class numbers."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -156,7 +156,7 @@ def digits(count: int = 200) -> tuple[Array, Array]:
 
 
 def digit_images(count: int = 200, classes: int = 10) -> dict[str, list[bytes]]:
-    """The digits as PNG images of 16 x 16, by class."""
+    """The digits as PNG images of 16 x 16 pixels, by class."""
     images: dict[str, list[bytes]] = {}
     for pixels, number in zip(*digits(count), strict=True):
         if number < classes:
@@ -166,7 +166,7 @@ def digit_images(count: int = 200, classes: int = 10) -> dict[str, list[bytes]]:
 
 
 def put_kinds(volume: Volume, count: int = 200) -> None:
-    """The datasets that the jobs of KINDS name."""
+    """Put the datasets that the jobs of KINDS name."""
     x, y = digits(count)
     flat, last = x.reshape(count, -1), count - 40
     seed = np.random.default_rng(7)
@@ -208,7 +208,7 @@ def _two_inputs_json() -> str:
 
 
 def two_inputs_config() -> dict[str, Any]:
-    """A Keras model of two inputs with batch normalization and dropout, as `to_json` gives it."""
+    """The config of a Keras model with two inputs, batch normalization and dropout, as `to_json` writes it."""
     found: dict[str, Any] = json.loads(_two_inputs_json())
     return found
 

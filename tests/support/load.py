@@ -1,6 +1,7 @@
-"""Clients that ask again at once, or at a pace of their own, all in one thread: little of what they measure is theirs.
+"""Clients that send their next request at once, or at a fixed pace. All run in one thread, to distort times little.
 
-A thread for each client costs the machine as much as the answers do, and its waiting for the others is measured too.
+With a thread for each client, the clients would need as much processor time as the answers, and the measured times
+would include the waits of the threads for each other.
 """
 
 import heapq
@@ -14,19 +15,19 @@ from dataclasses import dataclass
 
 @dataclass
 class _Client:
-    """One connection that is kept: what has come of the answer, and when it was asked for."""
+    """One kept connection, the part of the answer that has arrived, and the time of the request."""
 
     connection: socket.socket
     received: bytes = b""
     asked_at: float = 0.0
 
     def ask(self, request: bytes, due_at: float | None = None) -> None:
-        """Send a request that was due at that moment, now where nothing is said."""
+        """Send a request that was due at `due_at`, by default now."""
         self.received, self.asked_at = b"", time.monotonic() if due_at is None else due_at
         self.connection.sendall(request)
 
     def read(self) -> bool:
-        """Whether the whole answer is there. Raises ConnectionError where the connection ends before."""
+        """Read; True if the answer is complete. Raises ConnectionError if the connection ends before that."""
         piece = self.connection.recv(1 << 16)
         if not piece:
             raise ConnectionError(f"the server closed a kept connection behind {self.received[:300]!r}")
@@ -36,11 +37,11 @@ class _Client:
 
 
 class Load:
-    """`clients` that send one request over and over for some seconds: the rate, and the times of the answers.
+    """Number of `clients` that repeat one request for some seconds: the rate, and the times of the answers.
 
-    Times go from the last byte sent to the last byte received; with `every_seconds` each client asks at that pace, and
-    its times begin when it was due, so that what is late delays no measurement. Raises RuntimeError for an answer from
-    300 on, ConnectionError for a server that keeps no connection.
+    A time is from the sending of the request to the last byte received. With `every_seconds`, each client sends at that
+    pace, and its times begin when the request was due, so that a late answer does not hide the delay of the next one.
+    Raises RuntimeError if the status is not 2xx, ConnectionError if the server does not keep the connection.
     """
 
     def __init__(
@@ -103,6 +104,6 @@ class Load:
 
 
 def _length(head: bytes) -> int:
-    """How long the body is. Raises ValueError for a server that does not say."""
+    """The length of the body. Raises StopIteration if the server does not send it."""
     lines = head.lower().split(b"\r\n")
     return int(next(line for line in lines if line.startswith(b"content-length:")).partition(b":")[2])

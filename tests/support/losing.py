@@ -1,4 +1,4 @@
-"""A job that is lost again and again, in each of the ways in which a machine can take it away."""
+"""A job whose attempts are lost repeatedly, by every kind of fault of a machine."""
 
 import os
 import shutil
@@ -29,17 +29,17 @@ from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess, descendants
 
-# The product's own limits, times that a test can wait for. On the worker's own machine the take-over is never needed.
+# The product's limits, shortened for a test. On the worker's own machine the take-over time does not matter.
 TIMES = {"FITSTOP_HEARTBEAT_SECONDS": "1", "FITSTOP_SELF_STOP_SECONDS": "12", "FITSTOP_TAKE_OVER_SECONDS": "20",
          "FITSTOP_SWEEP_SECONDS": "2", "FITSTOP_STOP_GRACE_SECONDS": "5", "FITSTOP_HANG_SECONDS": "20"}  # fmt: skip
 DEFAULT_TIMES = {variable(name): str(getattr(Settings(), name)) for name in Settings.model_fields if "_seconds" in name}
-# A worker that sees no process of others, as on another machine.
+# Hides the processes of others from a worker, as if it ran on another machine.
 ELSEWHERE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 _SOON = 180
 
 
 def slow_job(epochs: int) -> dict[str, Any]:
-    """A job that never stops itself and whose epochs take some tenths of a second on 6,000 rows."""
+    """A job without early stopping, whose epochs take some tenths of a second on 6,000 rows."""
     hyperparameters = {**RESUME_JOB["hyperparameters"], "epochs": epochs, "engine": "stock", "xla": False}
     callbacks = {**RESUME_JOB["callbacks"], "early_stopping": None}
     return small_spec(**{**RESUME_JOB, "hyperparameters": hyperparameters, "callbacks": callbacks})
@@ -47,7 +47,7 @@ def slow_job(epochs: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Loss:
-    """One fault: what it was, the attempt that it took, and when, in seconds since 1970."""
+    """One fault: its kind, the attempt that was lost, and its time, in seconds since 1970."""
 
     kind: str
     attempt: int
@@ -55,7 +55,7 @@ class Loss:
 
 
 class Stand:
-    """One job's volume and Redis, and the workers that are lost with it."""
+    """One job's volume and Redis, and the workers that are lost."""
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class Stand:
         self.losses: list[Loss] = []
 
     def worker(self, name: str, **environment: str) -> WorkerProcess:
-        """A worker of its own, not started, with its own folder of temporary files."""
+        """A new worker, not started, with its own folder of temporary files."""
         self._folder.mkdir(exist_ok=True)
-        # Not below the test's own folder: the path of a socket has 107 characters at most.
+        # Not below the test's own folder: the path of a socket has at most 107 characters.
         self._temporary.append(temporary := tempfile.mkdtemp(prefix="lost-"))
         log = self._folder / f"{name}.log"
         return WorkerProcess(self.volume, self._redis.url, log, **self._times, TMPDIR=temporary, **environment)
@@ -99,7 +99,7 @@ class Stand:
         return job
 
     def lose(self, job: JobFolder, kind: str, *, after_progress: bool = True, wipe_redis: bool = False) -> None:
-        """Wait until the job's newest attempt trains, take it away, and start again what has ended."""
+        """Wait until the job's newest attempt trains, make it lost, and restart the workers that have ended."""
         attempt = self.wait_for_training(job, after_progress=after_progress)
         if wipe_redis:
             with self._redis.client() as client:
@@ -110,13 +110,13 @@ class Stand:
                 worker.begin()
 
     def take_away(self, attempt: AttemptFolder, kind: str = "worker tree") -> Loss:
-        """Take an attempt away, and start nothing again."""
+        """Make an attempt lost by a fault, without restarting anything."""
         self.losses.append(loss := Loss(kind, attempt.number, time.time()))
         KINDS[kind](self, attempt)
         return loss
 
     def wait_for_training(self, job: JobFolder, *, after_progress: bool = True) -> AttemptFolder:
-        """The newest attempt, once it is another one than was lost last and trains."""
+        """Wait until an attempt after the last lost one trains, and return it."""
         found = wait_for(lambda: self._training(job, after_progress), _SOON, saying="it trains again")
         assert found is not None
         return found
@@ -138,7 +138,7 @@ class Stand:
         self._owner(attempt).stop()
 
     def kill_tree(self, attempt: AttemptFolder) -> None:
-        """All at once: a worker that saw its child killed would still record that."""
+        """Kill a worker and its children at once. If the worker saw that its child was killed, it would record that."""
         worker = self._owner(attempt)
         worker.send(signal.SIGSTOP)
         for pid in descendants(worker.pid):
@@ -150,7 +150,7 @@ class Stand:
             worker.stop()
 
     def terminate_and_kill(self, attempt: AttemptFolder) -> None:
-        """As a spot machine goes: SIGTERM, and SIGKILL before the worker has done what it does then."""
+        """End a worker as a spot machine does: SIGTERM, and SIGKILL before the worker has handed its job back."""
         worker = self._owner(attempt)
         worker.send(signal.SIGTERM)
         time.sleep(0.2)  # the notice that such a machine gives
@@ -189,14 +189,14 @@ KINDS: dict[str, Callable[[Stand, AttemptFolder], None]] = {
 
 
 def some_kinds(chance: Random, kinds: list[str], count: int) -> list[str]:
-    """Each kind in turn, in a random order."""
+    """Choose `count` kinds in a random order, each about equally often."""
     drawn = [kinds[number % len(kinds)] for number in range(count)]
     chance.shuffle(drawn)
     return drawn
 
 
 def seconds_to_first_batch(job: JobFolder, loss: Loss) -> float | None:
-    """From a fault to the beginning of the first epoch, or rest of one, that a later attempt trained to its end."""
+    """Seconds from a fault to the start of the first epoch, or rest of an epoch, that a later attempt completed."""
     for attempt in job.attempts()[loss.attempt :]:
         for _, event in read_events(attempt.events_file):
             if event.type == "epoch":
@@ -205,7 +205,7 @@ def seconds_to_first_batch(job: JobFolder, loss: Loss) -> float | None:
 
 
 def redone_seconds(job: JobFolder) -> dict[int, float]:
-    """What each attempt trained in vain, with the silence until others took over, by the job's own ledger."""
+    """Seconds of each attempt that were redone, with the time until the take-over, from the job's ledger."""
     history = JobReader(job).read_on()
     assert history is not None
     held = ledger(history).held

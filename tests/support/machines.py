@@ -1,4 +1,4 @@
-"""Machines with a folder each, and one bucket."""
+"""Machines, each with its own folder, and one bucket."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ JOB = "jobs/ab/job_ab"
 
 
 class Machine:
-    """A folder that stands for the bucket, as a process of the service has it."""
+    """The folder of a process of the service that has its volume in a bucket."""
 
     def __init__(self, root: Path, store: FolderStore, **options: object) -> None:
         root.mkdir(parents=True)
@@ -41,7 +41,7 @@ Machines = Callable[..., Machine]
 
 
 class Meanwhile(FolderStore):
-    """A store where something happens in the middle of a request: `act`, once, before the first piece arrives."""
+    """A store that calls `act` once in the middle of a request, before the first piece arrives."""
 
     act: Callable[[], object] | None = None
 

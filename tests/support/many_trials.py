@@ -1,4 +1,4 @@
-"""A sweep with thousands of ended trials, copied from one: to make them one by one would take minutes."""
+"""A sweep with thousands of ended trials, copied from one, because making each would take minutes."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ _VALUE = 0.712345
 def many_trials(
     volume: Volume, count: int, *, has_ended: bool = False, is_first_open: bool = False, seed: int = 1
 ) -> SweepFolder:
-    """A sweep with `count` ended trials, of which the first may wait; the dataset of `bare_sweep` is on the volume."""
+    """A sweep with `count` ended trials; with `is_first_open` the first one waits. The volume has the dataset."""
     folder, chance = bare_sweep(volume, trials=2 * count), Random(seed)
     if is_first_open:
         propose(volume, folder, 1)
@@ -41,7 +41,7 @@ def many_trials(
 
 
 def _copy(source: Path, target: Path, changes: dict[str, str]) -> None:
-    """Copy a folder, with other texts in its files."""
+    """Copy a folder, and replace texts in its files (`changes`)."""
     shutil.copytree(source, target, copy_function=lambda one, other: _copy_file(Path(one), Path(other), changes))
 
 

@@ -1,4 +1,4 @@
-"""The resident memory of an API that is served, with its throw-away processes."""
+"""The resident memory of an API that is served, with its temporary processes."""
 
 import threading
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _PAGE_BYTES = 4096
 
 @contextmanager
 def watched_memory(api: ApiProcess) -> Iterator[list[int]]:
-    """The largest resident memory, in bytes, of the API's processes together, as the only item of a list."""
+    """Watch the API's processes; the only item of the list is the maximum of their resident memory, in bytes."""
     peak, is_over = [0], threading.Event()
 
     def watch() -> None:

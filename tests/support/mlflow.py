@@ -1,4 +1,4 @@
-"""MLflow servers: one of canned answers, which keeps what a sender needs, and the real one."""
+"""MLflow servers: a fake one that stores what a sender needs, and the real one."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ PATHS = ("experiments/create", "runs/search", "runs/create", "runs/log-batch", "
 
 
 class FakeMlflow:
-    """Keeps runs by their ids. The request of a number in `cut` gets no answer: `before` or `after` it is done."""
+    """Keeps runs by id. `cut`: numbers of requests without an answer, cut `before` or `after` they are carried out."""
 
     def __init__(self, canned):
         self.experiments, self.runs = {}, {}
@@ -91,7 +91,7 @@ class FakeMlflow:
 
 
 class RealMlflow:
-    """MLflow's own server on SQLite, by the Python of an environment that has it."""
+    """MLflow's own server on SQLite, run by the Python of an environment in which MLflow is installed."""
 
     def __init__(self, python: Path, folder: Path) -> None:
         self.port = free_port()
@@ -142,7 +142,7 @@ class RealMlflow:
 
 
 def install_mlflow(folder: Path) -> Path:
-    """An environment of its own with MLflow in `folder`; its Python."""
+    """Make an environment with MLflow in `folder`, and return its Python."""
     python = folder / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", "mlflow"], check=True)

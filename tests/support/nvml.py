@@ -1,7 +1,7 @@
-"""A driver's library as `nvidia-ml-py` shows it, for machines without a GPU: the functions that the worker calls.
+"""A fake of `nvidia-ml-py`, for machines without a GPU: the functions that the worker calls.
 
-No answers in the order of questions: it has GPUs with a state, counts its initialisations as the driver does, and
-refuses what the driver refuses, with the binding's own errors. A test compares its functions with the binding's.
+It does not replay recorded answers: it has GPUs with a state, counts initializations as the driver does, and refuses
+what the driver refuses, with the binding's own errors. A test compares its functions with those of the binding.
 """
 
 import sys
@@ -30,7 +30,7 @@ FUNCTIONS = (
 
 @dataclass
 class Gpu:
-    """One GPU; a value that is None is one that this card does not report."""
+    """One GPU. A value is None if this card does not report it."""
 
     uuid: str
     name: str = "NVIDIA H200"
@@ -44,7 +44,7 @@ class Gpu:
 
 @dataclass
 class Driver:
-    """A driver with its GPUs; one that `is_broken` does not start."""
+    """A driver with its GPUs. If `is_broken`, it does not start."""
 
     gpus: list[Gpu] = field(default_factory=lambda: [Gpu("GPU-aaaa"), Gpu("GPU-bbbb", percent=7)])
     is_broken: bool = False
@@ -113,7 +113,7 @@ class Driver:
 
 @contextmanager
 def driver_of(*gpus: Gpu) -> Iterator[Driver]:
-    """Have `import pynvml` find a driver with these GPUs, or with two if none is named."""
+    """Make `import pynvml` find a driver with these GPUs, by default with two."""
     driver = Driver(list(gpus)) if gpus else Driver()
     with patch.dict(sys.modules, pynvml=driver):
         yield driver

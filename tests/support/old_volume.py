@@ -1,6 +1,6 @@
-"""The volume of version e06c457, unpacked for a test, and what its routes answer.
+"""The volume of version e06c457, unpacked for a test, and the answers of its routes.
 
-The program that recorded it runs on that version alone: tests/record_volume.py of commit 545b458.
+The program that recorded it runs only on that version: tests/record_volume.py of commit 545b458.
 """
 
 import json
@@ -39,14 +39,14 @@ _SPEC: dict[str, Any] = {
     "model": {"layers": [8], "dropout": 0.2, "batch_normalization": True},
     "hyperparameters": {"epochs": 4, "batch_size": 32, "engine": "stock"},
 }
-# Of the moment, or of the request, and not of the volume.
+# Fields that depend on the time or on the request, not on the volume.
 _VOLATILE = {"request_id", "last_seen_seconds", "last_used_at"}
 _NOT_OF_THE_VOLUME = {"/metrics", "/readyz", "/limits", "/docs", "/openapi.json", "/schema/job.json"}
 
 
 @dataclass(frozen=True)
 class OldVolume:
-    """The volume at `root`, not yet opened by anybody."""
+    """The volume at `root`, which nothing has opened yet."""
 
     root: Path
 
@@ -67,7 +67,7 @@ class OldVolume:
 
 
 def unpacked(folder: Path) -> OldVolume:
-    """A fresh copy below `folder`."""
+    """Unpack a new copy below `folder`."""
     with tarfile.open(FOLDER / "volume.tar.gz") as archive:
         # Python before 3.11.4 has no filters.
         archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
@@ -76,13 +76,13 @@ def unpacked(folder: Path) -> OldVolume:
 
 
 def document_names() -> list[str]:
-    """The JSON documents of the volume, by their paths in it."""
+    """The paths of the volume's JSON documents, relative to it."""
     with tarfile.open(FOLDER / "volume.tar.gz") as archive:
         return sorted(name.removeprefix("volume/") for name in archive.getnames() if name.endswith(".json"))
 
 
 def change(path: Path, alter: Callable[[dict[str, Any]], None]) -> None:
-    """Alter a document; what is linked to it, as the marker of a job, stays, and so does the file's time."""
+    """Change a document. The file keeps its time, and files linked to it, such as the marker of a job, stay as is."""
     document, before = json.loads(path.read_bytes()), path.stat()
     alter(document)
     path.unlink()
@@ -94,7 +94,7 @@ Answers = dict[str, tuple[int, Any]]
 
 
 def answers(app: Flask) -> Answers:
-    """What every GET route answers: status, and the body without what is of the moment; and what opens a door."""
+    """The answers of every GET route, without volatile fields, and to a revoked key, a session, and a repeated post."""
     client = authorized(app, EXPECTED["key"])
     found = {path: _answer(client.get(path, buffered=True)) for path in _paths(app)}
     found["revoked"] = authorized(app, EXPECTED["revoked_key"]).get("/jobs").status_code, None
@@ -107,7 +107,7 @@ def answers(app: Flask) -> Answers:
 
 
 def resumed(old: OldVolume) -> AttemptFolder:
-    """The killed job, taken over and trained to its end in this process."""
+    """Take over the killed job, and train it to its end in this process."""
     folder = Volume(old.root).job_folder(RUNNING)
     folder.attempts()[-1].close(AttemptEnd(outcome="lost", ended_at=utc_now()))
     attempt = folder.take(folder.attempts()[-1].claim().model_copy(update={"attempt": 2}))  # type: ignore[union-attr]
@@ -117,14 +117,14 @@ def resumed(old: OldVolume) -> AttemptFolder:
 
 
 def is_same_machinery() -> bool:
-    """Whether this CPU and these libraries are those that computed the twin."""
+    """Whether this CPU and these libraries are those of the recorded twin."""
     return bool(EXPECTED["twin"]["cpu"] == _cpu() and EXPECTED["twin"]["libraries"] == _libraries())
 
 
 def assert_resumed_as_twin(attempt: AttemptFolder) -> None:
-    """The run went on at the newest point, and ended as the version that began it would have ended it.
+    """Assert that the run resumed at the newest point, and ended as with the version that began it.
 
-    That is bit for bit on the CPU that it used.
+    On the same CPU with the same libraries, the results are equal bit for bit.
     """
     told = [event for _, event in read_events(attempt.events_file) if event.type == "resume"]
     assert [(event.data.get("from_attempt"), event.data.get("epoch")) for event in told][:1] == [(1, 18)], told
@@ -148,7 +148,7 @@ def _by_session(app: Flask) -> Any:
 
 
 def _paths(app: Flask) -> Iterator[str]:
-    """Every GET route with every job and dataset in its place."""
+    """Yield the path of every GET route, with each job and dataset filled in."""
     for rule in app.url_map.iter_rules():
         if "GET" not in (rule.methods or ()) or rule.rule.startswith("/page/static") or rule.rule in _NOT_OF_THE_VOLUME:
             continue
@@ -172,7 +172,7 @@ def _steady(value: Any) -> Any:
 
 
 def _weights_sha256(attempt: AttemptFolder) -> str:
-    """Of the model's and the optimizer's variables at the run's end, from its last resume point."""
+    """The digest of the model's and the optimizer's variables at the run's end, from its last resume point."""
     digest = sha256()
     for name, array in read_point(points_of(attempt)[0]).tensors:
         if name.startswith(("model:", "optimizer:")):

@@ -10,7 +10,7 @@ import pytest
 
 
 def serve_wheels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have `uv` find packages in a folder alone; the folder."""
+    """Make `uv` find packages only in a folder, and return the folder."""
     wheels, config = folder / "wheels", folder / "config" / "uv"
     wheels.mkdir()
     config.mkdir(parents=True)
@@ -26,7 +26,7 @@ def make_wheel(
     requires: tuple[str, ...] = (),
     files: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """A wheel of one module, `<name>.py`, or of other files."""
+    """Write a wheel with one module, `<name>.py`, or with other files."""
     info = f"{name}-{version}.dist-info"
     metadata = [
         f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}",

@@ -1,4 +1,4 @@
-"""Sweeps with trials that have ended, made by hand."""
+"""Sweeps with trials that have ended, written by hand."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def bare_sweep(
 
 
 def running_sweep(volume: Volume, values: tuple[float, ...] = (0.5, 0.6)) -> SweepFolder:
-    """A sweep with an ended trial for each of `values`, the best accuracies; the last is outclassed. One more waits."""
+    """A sweep with an ended trial for each best accuracy in `values`, the last one outclassed, and a waiting trial."""
     folder = bare_sweep(volume)
     for number, value in enumerate(values, start=1):
         end_trial(volume, folder, number, value, "outclassed" if number == len(values) else "epochs_completed")
@@ -48,7 +48,7 @@ def running_sweep(volume: Volume, values: tuple[float, ...] = (0.5, 0.6)) -> Swe
 
 
 def ended_sweep(volume: Volume) -> SweepFolder:
-    """The same after its end."""
+    """The sweep of `running_sweep` after its end."""
     folder = running_sweep(volume)
     trial = folder.trial(3)
     assert trial is not None
@@ -60,7 +60,7 @@ def ended_sweep(volume: Volume) -> SweepFolder:
 
 
 def propose(volume: Volume, folder: SweepFolder, number: int) -> TrialRecord:
-    """A trial and its job, which waits."""
+    """Put a trial and its job, which waits."""
     record = folder.record()
     assert record is not None
     parameters: dict[str, Any] = {RATE: 0.01 * number, LAYERS: [8]}
@@ -71,7 +71,7 @@ def propose(volume: Volume, folder: SweepFolder, number: int) -> TrialRecord:
 
 
 def end_trial(volume: Volume, folder: SweepFolder, number: int, value: float, reason: str) -> None:
-    """A trial of three epochs whose best validation accuracy is `value`."""
+    """Put an ended trial of three epochs whose best validation accuracy is `value`."""
     trial = propose(volume, folder, number)
     job = volume.job_folder(trial.job)
     attempt = claim(job, dollars_per_hour=2.0)

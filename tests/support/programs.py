@@ -1,4 +1,4 @@
-"""Programs on a volume, as the API puts them there."""
+"""Puts programs on a volume as the API does."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ SCRIPT = b"print('hello')\n"
 def put_program(
     volume: Volume, program_id: str = "mine", files: dict[str, bytes] | None = None, project: str = "default"
 ) -> ProgramInfo:
-    """Put a version of a program on the volume and make it the latest one."""
+    """Put a version of a program on the volume, and make it the latest one."""
     kept = dict(sorted((files or {"train.py": SCRIPT}).items()))
     version = hash_program((path, hashlib.sha256(content).hexdigest()) for path, content in kept.items())
     moment = utc_now()

@@ -1,4 +1,4 @@
-"""Counts the files that a thread opens, whatever opens them."""
+"""Records the files that a thread opens, whatever code opens them."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ _FOLDER = os.O_DIRECTORY | os.O_PATH
 
 @contextmanager
 def counted_reads() -> Iterator[list[str]]:
-    """The names of the files that this thread opens in a `with`, folders and what SQLite opens left out."""
+    """The names of the files that this thread opens in the `with` block, without folders and what SQLite opens."""
     _install()
     names: list[str] = []
     _counts[threading.get_ident()] = names
@@ -34,7 +34,7 @@ _is_installed = threading.Event()
 
 
 def _install() -> None:
-    """An audit hook stays for the life of the process."""
+    """Install the audit hook once, because it stays until the process ends."""
     if not _is_installed.is_set():
         _is_installed.set()
         sys.addaudithook(_hook)

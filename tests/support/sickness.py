@@ -1,4 +1,4 @@
-"""Ways to make a real worker sick, and to make its machine well again."""
+"""Faults of a real worker and its machine, and how to remove them."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support.worker_process import WorkerProcess, descendants
 
-# Loaded by each Python that has this folder on its path: kernels that cannot fork are not at hand.
+# Loaded by each Python that has this folder on its path. It simulates a kernel that cannot fork.
 _NO_FORK = """
 import os, pathlib
 
@@ -30,7 +30,7 @@ _BROKEN_LIBRARY = "raise ImportError('half of the upgrade')\n"
 
 @dataclass
 class Machine:
-    """A worker's own part of a machine: a folder first on its Python's path, and one for its temporary files."""
+    """A worker's own part of a machine: the first folder on its Python's path, and one for its temporary files."""
 
     root: Path
     worker: WorkerProcess | None = None
@@ -48,7 +48,7 @@ class Machine:
         return {"PYTHONPATH": str(self.modules), "TMPDIR": str(self.temporary)}
 
     def fork_server(self) -> int | None:
-        """Its process; None while there is none."""
+        """The process id of the fork server; None if there is none."""
         assert self.worker is not None
         for pid in descendants(self.worker.pid):
             with suppress(OSError):
@@ -63,13 +63,13 @@ class Machine:
                 os.kill(server, number)
 
     def kill_what_is_frozen(self) -> None:
-        """A child that was frozen right after its fork, before it asked to die with its parent, stays for ever."""
+        """Kill frozen children: one that was frozen before it called `die_with_parent` would stay for ever."""
         for pid in self.frozen:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def cure(self) -> None:
-        """Take away what makes the worker sick; it gets well by itself."""
+        """Remove the faults. The worker recovers by itself."""
         while self.undo:
             self.undo.pop()()
 
@@ -104,7 +104,7 @@ def remove_the_socket_folder(machine: Machine) -> None:
 
 
 def break_a_library(machine: Machine) -> None:
-    """As an upgrade does for the processes that start after it; and the fork server is one of them."""
+    """Break Keras for new processes, as an upgrade can, and kill the fork server, so that a new one starts."""
     broken = machine.modules / "keras.py"
     broken.write_text(_BROKEN_LIBRARY)
     machine.undo.append(broken.unlink)
@@ -112,7 +112,7 @@ def break_a_library(machine: Machine) -> None:
 
 
 def fill_the_local_disk(machine: Machine) -> None:
-    """Needs the right to mount; raises CalledProcessError."""
+    """Fill the folder of temporary files. Raises CalledProcessError without the right to mount."""
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(machine.temporary)], capture_output=True, check=True
     )

@@ -1,4 +1,4 @@
-"""A small filesystem that a test fills, makes read-only or takes away. Only root may mount one, on Linux."""
+"""A small filesystem that a test fills, makes read-only or unmounts. Only root may mount one, on Linux."""
 
 import os
 import subprocess
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 class NoMount(Exception):
-    """Nothing can be mounted here; the words of `mount` say why."""
+    """Nothing can be mounted here; the text is the message of `mount`."""
 
 
 class SmallDisk:
-    """A tmpfs of `size_bytes` at `folder`, which is made. As a context, unmounted at the end. Raises NoMount."""
+    """A tmpfs of `size_bytes` at `folder`, which is created. `close` unmounts it. Raises NoMount."""
 
     def __init__(self, folder: Path, size_bytes: int) -> None:
         self.folder = folder
@@ -26,7 +26,7 @@ class SmallDisk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, leave_bytes: int = 0) -> None:
-        """Leave so many bytes free, however much is freed meanwhile; called again, what has been freed since goes."""
+        """Write until `leave_bytes` are free. Another call fills up the space that has been freed since."""
         with self._ballast.open("ab", buffering=0) as file:
             while (left := self.free_bytes - leave_bytes) > 0:
                 try:
@@ -38,18 +38,18 @@ class SmallDisk:
         self._ballast.unlink(missing_ok=True)
 
     def make_read_only(self) -> None:
-        """Raises NoMount while somebody has a file open for writing."""
+        """Make it read-only. Raises NoMount while a file is open for writing."""
         _mount("-o", "remount,ro", str(self.folder))
 
     def make_writable(self) -> None:
         _mount("-o", "remount,rw", str(self.folder))
 
     def take_away(self) -> None:
-        """Let the bare mount point be seen in its place."""
+        """Show the empty mount point in its place."""
         _mount("--bind", str(self._empty), str(self.folder))
 
     def bring_back(self) -> list[str]:
-        """Put it back; the answer is what was made in the bare mount point meanwhile."""
+        """Show it again, and return the names of what was created in the empty mount point meanwhile."""
         subprocess.run(["umount", str(self.folder)], check=True)
         return [path.name for path in self._empty.iterdir()]
 

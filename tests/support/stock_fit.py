@@ -1,4 +1,4 @@
-"""Plain Keras over the batches that Fitstop takes: what a script does by itself in the same order of its rows."""
+"""Plain Keras on the batches that Fitstop uses: what a script computes by itself with the same order of rows."""
 
 from collections.abc import Callable, Iterator
 from math import ceil
@@ -12,9 +12,9 @@ from worker.training.program import random_state
 
 
 def stock_fit(own: Callable[..., Any]) -> Callable[..., Any]:
-    """Keras's own `fit` (`own`) and its own training function, for the first call of `fit` in a script.
+    """Keras's own `fit` (`own`) with its own training function, for the first call of `fit` in a script.
 
-    For a matrix `x`, and `y` with a number for each row, with `validation_split` or `validation_data`.
+    Takes a matrix `x` and a number in `y` for each row, with `validation_split` or `validation_data`.
     """
 
     def fit(

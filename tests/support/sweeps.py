@@ -1,4 +1,4 @@
-"""Sweeps put on a volume as the API would put them there, and trials as values."""
+"""Puts sweeps on a volume as the API does; trials as values."""
 
 from typing import Any
 
@@ -24,12 +24,12 @@ SPACE: dict[str, Any] = {
 
 
 def sweep_document(**parts: Any) -> dict[str, Any]:
-    """A sweep of small jobs; `parts` replace its own."""
+    """The document of a sweep of small jobs; `parts` replace its fields."""
     return {"job": small_spec(), "space": SPACE, "trials": 6, "parallel": 2, "rule": {"name": "none"}, **parts}
 
 
 def judge_of(volume: Volume) -> Judge:
-    """What judges a job's spec by the dataset on a volume."""
+    """A function that checks a job's spec against the dataset on a volume."""
 
     def judge(document: dict[str, Any]) -> JobRecord:
         info = volume.dataset(document["dataset"]["id"])
@@ -45,7 +45,7 @@ def judge_of(volume: Volume) -> Judge:
 
 
 def put_sweep(volume: Volume, **parts: Any) -> SweepFolder:
-    """Put a sweep on a volume whose dataset is there."""
+    """Put a sweep on a volume that has its dataset."""
     return store_sweep(volume, check(sweep_document(**parts), judge_of(volume)))
 
 
@@ -65,7 +65,7 @@ def store_sweep(volume: Volume, checked: Checked) -> SweepFolder:
 
 
 def trial(number: int, *curve: float | None, status: Any = "succeeded", **facts: Any) -> Trial:
-    """A trial of `SPACE` with a curve, of a second for each epoch."""
+    """A trial of `SPACE` with a curve; each epoch takes a second."""
     given: dict[str, Any] = {
         "parameters": {"/hyperparameters/learning_rate": 0.01 / number, "/model/layers": [8]},
         "held": float(len(curve)),
@@ -78,7 +78,7 @@ def trial(number: int, *curve: float | None, status: Any = "succeeded", **facts:
 
 
 def train(job: JobFolder, *values: float, ends: bool = True, held: float = 1.0) -> AttemptFolder:
-    """Do to a job what a worker does: claim it, tell of an epoch for each value, and end it, unless it is to run on."""
+    """Act as the worker of a job: claim it, write an epoch for each value, and end it if `ends`."""
     attempt = job.running_attempt()
     if attempt is None:
         attempt = job.take(
@@ -97,7 +97,7 @@ def train(job: JobFolder, *values: float, ends: bool = True, held: float = 1.0) 
 
 
 class DeafQueue:
-    """A queue that nobody hears: what is on the volume decides."""
+    """A queue whose notifications go nowhere: only the volume counts."""
 
     def notify(self, *job_ids: str) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""System metrics as a worker leaves them, without one."""
+"""System metrics as a worker writes them, but without a worker."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,12 +22,12 @@ def leave_system(attempt: AttemptFolder, samples: Iterable[Sample], machine: Mac
 
 
 def seconds_of(count: int, first: int = 1, **values: Any) -> list[Sample]:
-    """A sample of the same values for each of `count` seconds."""
+    """A sample with the same values for each of `count` seconds."""
     return [Sample(at=float(at), seconds=1.0, **values) for at in range(first, first + count)]
 
 
 def train_for(attempt: AttemptFolder, seconds: int, each: float = 1.0) -> None:
-    """Tell of epochs of `each` seconds that end until then, the first of them at its end."""
+    """Write the epochs of `seconds` of training, each of which takes `each` seconds."""
     tell(attempt, *(_ended(number, number * each, each) for number in range(1, int(seconds / each) + 1)))
 
 

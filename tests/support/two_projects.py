@@ -32,7 +32,7 @@ MOMENTS = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z|\"(?:last_seen_seconds|request_
 
 
 def two_projects(app: Flask) -> SimpleNamespace:
-    """What both projects have (`things`), and a client for each key (`clients`)."""
+    """The content of both projects (`things`), and a client for each key (`clients`)."""
     service = Service.of(app)
     made = {
         (name, scope): service.keys.create(f"{name}-{scope}", scope, None, name)
@@ -52,7 +52,7 @@ def two_projects(app: Flask) -> SimpleNamespace:
 
 
 def put_things(service: Service, name: str) -> SimpleNamespace:
-    """A dataset and weights of a project, jobs in every state, sweeps, and a webhook."""
+    """Put datasets, weights, a program, jobs in every state, sweeps, a webhook and a link of a project."""
     volume = service.volume
     dataset = f"{name}-data"
     if volume.dataset(dataset) is None:
@@ -83,7 +83,7 @@ def put_things(service: Service, name: str) -> SimpleNamespace:
 
 
 def put_upload(volume: Volume, name: str) -> None:
-    """An upload of a project that has begun."""
+    """Begin an upload of a project."""
     begin_upload(
         volume.datasets,
         PartialInfo(
@@ -94,7 +94,7 @@ def put_upload(volume: Volume, name: str) -> None:
 
 
 def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
-    """A worker that runs a job of each project."""
+    """Show a worker that runs a job of each project."""
     running = [RunningAttempt(job=one.running, attempt=1, slot=slot) for slot, one in enumerate(things.values())]
     volume.show_worker(
         WorkerCard(
@@ -105,20 +105,20 @@ def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
 
 
 def ids_of(thing: SimpleNamespace) -> list[str]:
-    """What a request for it may name."""
+    """The ids that a request may name."""
     own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook, thing.share]
     return [*own, thing.finished, thing.waiting, thing.failed, thing.sweep, thing.running_sweep]
 
 
 def secrets_of(thing: SimpleNamespace) -> list[str]:
-    """What nobody of another project may see."""
+    """The ids and names that another project must not see."""
     jobs = [thing.finished, thing.waiting, thing.running, thing.failed]
     own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook, thing.share]
     return [*own, f"{thing.name}-job", *jobs, thing.sweep, thing.running_sweep, f"{thing.name}-sweep"]
 
 
 def files_of(service: Service, thing: SimpleNamespace) -> dict[str, bytes]:
-    """All that a project has, with its content."""
+    """All files of a project, with their content."""
     volume = service.volume
     folders = [
         service.webhooks.place(thing.webhook),
@@ -141,7 +141,7 @@ def files_of(service: Service, thing: SimpleNamespace) -> dict[str, bytes]:
 
 
 def steady(answer: TestResponse, *ids: str) -> tuple[int, str]:
-    """An answer without moments, without ids of this one request, and without what is only said of the caller."""
+    """An answer without times, without the ids of this request, and without what only concerns the caller."""
     text = MOMENTS.sub("", answer.get_data(as_text=True))
     for one in ids:
         text = text.replace(one, "ID")

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a deadline and never with a bare sleep."""
+"""Waits for a condition with a deadline, never with a bare sleep."""
 
 import subprocess
 import time
@@ -7,14 +7,14 @@ from typing import TypeVar
 
 _Value = TypeVar("_Value")
 
-# The limits are of a machine that does nothing else; other tests have its cores too, and only a hang should fail.
+# Callers give limits for an idle machine. Other tests use its cores too, and only a hang should fail.
 _ROOM, _LEAST_SECONDS = 4, 60.0
 
 
 def wait_for(what: Callable[[], _Value], within: float = 60.0, every: float = 0.02, saying: str = "") -> _Value:
-    """The first truthy answer of `what`; fails the test when there is none in four times `within` seconds.
+    """Return the first truthy answer of `what`. Fails the test after four times `within` seconds, at least a minute.
 
-    A minute at least: a test that promises a time measures it by itself.
+    A test that promises a time measures it by itself.
     """
     within = max(_ROOM * within, _LEAST_SECONDS)
     deadline = time.monotonic() + within
@@ -28,6 +28,6 @@ def wait_for(what: Callable[[], _Value], within: float = 60.0, every: float = 0.
 
 
 def wait_for_end(process: "subprocess.Popen[bytes]", within: float) -> int:
-    """The status with which a process ends."""
+    """Wait for the end of a process, and return its exit status."""
     wait_for(lambda: process.poll() is not None, within, saying=f"{process.args!r} ends")
     return process.wait()

@@ -1,4 +1,4 @@
-"""Webhooks put into a state folder as the API would put them there, and a receiver that checks signatures."""
+"""Puts webhooks into a state folder as the API does; a receiver that checks signatures."""
 
 import json
 import threading
@@ -36,9 +36,9 @@ def put_webhook(
 
 
 class Receiver:
-    """A server on a free port. `answer` gets the number of the request and gives a status; None hangs up.
+    """A server on a free port. `answer` returns the status for the number of a request; None hangs up.
 
-    What it accepted with 2xx is in `accepted`, in order; each signature was checked by the library.
+    `accepted`: the messages answered with 2xx, in order. The library checks each signature.
     """
 
     def __init__(self, answer: Callable[[int], int | None] = lambda _: 204, secret: str = SECRET) -> None:
@@ -56,14 +56,14 @@ class Receiver:
                 receiver._take(self)
 
             def log_message(self, *_: Any) -> None:
-                """Nothing."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 64
 
             def handle_error(self, *_: Any) -> None:
-                """A sender that was killed has hung up."""
+                """Ignore errors: a killed sender closes its connection."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
@@ -84,7 +84,7 @@ class Receiver:
         return [one["type"] for one in self.accepted]
 
     def count_messages(self) -> int:
-        """Number of different messages that it accepted: a sender that was stopped may repeat one."""
+        """Count the different messages that it accepted; a sender that was stopped may repeat one."""
         return len({one["webhook-id"] for one in self.accepted})
 
     def _take(self, request: BaseHTTPRequestHandler) -> None:

@@ -1,4 +1,4 @@
-"""Uploaded weights, made without Keras for the API, and put on a volume as the API would put them there."""
+"""Uploaded weights, made without Keras, and put on a volume as the API does."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from shared.times import utc_now
 from shared.volume import Volume
 from shared.weights import DOCUMENT, WEIGHTS_FILE, WeightsInfo
 
-# The API looks at the signature alone.
+# The API checks only the signature.
 HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(range(200))
 
 

@@ -1,4 +1,4 @@
-"""The wheel of the repository, installed where nothing is but Python and what the wheel asks for."""
+"""The wheel of the repository, installed in an environment with only Python and the wheel's requirements."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 class Installed:
-    """A wheel of ours in an environment of its own, with the libraries that its metadata names for some extras."""
+    """Our wheel in a new environment, with the libraries that its metadata names for some extras."""
 
     def __init__(self, folder: Path, wheel: Path, *extras: str) -> None:
         self.bin = folder / "bin"
@@ -34,14 +34,14 @@ class Installed:
             self._link(library)
 
     def _link(self, library: Distribution) -> None:
-        """Libraries come from the environment of the tests: links, because TensorFlow alone is a gigabyte."""
+        """Link a library from the environment of the tests. A copy would be large: TensorFlow alone is a gigabyte."""
         for name in {file.parts[0] for file in library.files or [] if file.parts[0] not in {"..", "__pycache__"}}:
             link = self.site_packages / name
             if not link.exists():  # a namespace that several libraries share
                 link.symlink_to(Path(str(library.locate_file(name))))
 
     def start(self, *command: str, cwd: Path, **variables: str) -> subprocess.Popen[str]:
-        """Start a program of the environment in a folder, without a variable of the tests."""
+        """Start a program of the environment in a folder, without the variables of the tests."""
         program = str(self.bin / command[0])
         environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "COLUMNS": "200", **variables}
         return subprocess.Popen(
@@ -54,14 +54,14 @@ class Installed:
         )
 
     def run(self, *command: str, cwd: Path, **variables: str) -> tuple[int, str]:
-        """The exit status and the output of a program."""
+        """Run a program, and return its exit status and its output."""
         with self.start(*command, cwd=cwd, **variables) as process:
             said, _ = process.communicate(timeout=200)
         return process.returncode, said
 
 
 def required(root: Distribution, *extras: str) -> dict[str, Distribution]:
-    """By name: every library that `root` needs, directly or not."""
+    """Every library that `root` needs, directly or indirectly, by name."""
     found: dict[str, Distribution] = {}
     waiting = [(root, frozenset(extras))]
     seen = set()

@@ -1,7 +1,7 @@
-"""The article's data: its own file where that lies beside the checkout, else a made one of the same form.
+"""The article's data: the original file if it is beside the checkout, else generated data of the same form.
 
-The form: 6,497 rows in 13 columns, 38 cells missing in 34 rows, and a good wine (quality 6 or more) that follows from
-the other columns well enough to be learned, and not without error.
+The form: 6,497 rows in 13 columns, 38 missing cells in 34 rows. A good wine (quality 6 or more) can be learned from the
+other columns, but not without error.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 _ROWS, _REDS = 6497, 1599
-# Mean and standard deviation of white and of red wine, and the digits that are written.
+# Mean and standard deviation of white and of red wine, and the number of decimals.
 _COLUMNS = {
     "fixed acidity": (6.9, 0.8, 8.3, 1.7, 1),
     "volatile acidity": (0.28, 0.10, 0.53, 0.18, 2),
@@ -28,13 +28,13 @@ _MISSING_ROWS, _MISSING_CELLS = 34, 38
 
 
 def article_file(folder: Path) -> Path:
-    """The file; a made one is written into `folder`, which may not have one yet."""
+    """The original file, or a generated one, which is written into `folder`."""
     own = Path(__file__).parents[3] / "shared" / "data" / "winequalityN.csv"
     return own if own.exists() else made_file(folder)
 
 
 def made_file(folder: Path) -> Path:
-    """A made one, always the same."""
+    """Write generated data, which are always the same, and return the file."""
     path = folder / "winequalityN.csv"
     made_frame().to_csv(path, index=False)
     return path
@@ -51,7 +51,7 @@ def made_frame() -> pd.DataFrame:
     signal = (
         0.4 * normal["alcohol"]
         - 0.3 * normal["volatile acidity"] * np.where(is_red, 1.5, 0.8)
-        # Learned late: a run of the article's job must not be done after a few epochs.
+        # Learned late: the article's job must not stop after a few epochs.
         + 0.5 * np.sin(3.0 * normal["residual sugar"])
         + 0.5 * np.sin(3.0 * normal["pH"])
     )

@@ -1,4 +1,4 @@
-"""A real worker as a process of its own, and its training children."""
+"""A real worker in its own process, and its training processes."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from shared.volume import Volume
 from tests.support.waiting import wait_for, wait_for_end
 
-# Short enough for a test, with the product's own proportions.
+# Short enough for a test, in the proportions of the defaults.
 QUICK = {
     "FITSTOP_HEARTBEAT_SECONDS": "0.5",
     "FITSTOP_SELF_STOP_SECONDS": "4",
@@ -42,12 +42,12 @@ class WorkerProcess:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, and wait until it would take a job."""
+        """Start the worker, and wait until it is ready for a job."""
         self.begin()
         wait_for(self._is_ready, 120, every=0.1, saying=f"the worker is ready, see {self.log}")
 
     def begin(self) -> None:
-        """Start it."""
+        """Start the worker, without waiting."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command, env=self.environment, stdout=log, stderr=log, start_new_session=True
@@ -64,7 +64,7 @@ class WorkerProcess:
         return wait_for_end(self._process, within)
 
     def stop(self) -> None:
-        """End it whatever state it is in."""
+        """Kill the worker, whatever state it is in."""
         if self._process is None:
             return
         self._process.kill()
@@ -84,7 +84,7 @@ class WorkerProcess:
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below one, by /proc."""
+    """All descendants of a process, from /proc."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -102,7 +102,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process lives; a zombie does not."""
+    """Whether a process runs; False for a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):

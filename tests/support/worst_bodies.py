@@ -1,4 +1,4 @@
-"""Bodies that cost the most to judge: as many wrong values as the limits allow, each as costly as it can be."""
+"""Bodies that are the most costly to check: as many wrong values as the limits allow, each as costly as possible."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def filled(head: str, item: Callable[[int], str], tail: str, most_bytes: int) ->
 
 
 def worst_bodies(most_bytes: int) -> dict[str, bytes]:
-    """Each below both limits, by what it does."""
+    """The bodies, each below both limits, by description."""
 
     def of(head: str, item: Callable[[int], str], tail: str) -> bytes:
         return filled(head, item, tail, most_bytes)

@@ -4,7 +4,7 @@ count     a counter for other workers, which notice by their own clocks when it 
 began     the moment before the write, by the machine's monotonic clock. For the training process, which runs on the
           same machine: if the machine was frozen during the write, the heartbeat is as old as the write's beginning
 elapsed   seconds from the claim to `began`. From it the training process computes the moment of the claim, and the
-          worker that ends a lost attempt computes how long that held its GPU
+          worker that ends a lost attempt computes how long the attempt held its GPU
 """
 
 import json
@@ -31,7 +31,7 @@ def write_beat(attempt: AttemptFolder, beat: Beat) -> None:
 
 
 def newest_beat(attempt: AttemptFolder) -> Beat | None:
-    """The newest heartbeat; None if there is none, since the program runs by hand."""
+    """The newest heartbeat; None if there is none, because the program was started by hand."""
     content = read_bytes(attempt.heartbeat_file)
     if content is None:
         return None
@@ -44,16 +44,16 @@ def newest_beat(attempt: AttemptFolder) -> Beat | None:
 def moment_of_claim(attempt: AttemptFolder) -> float | None:
     """When the attempt was claimed, by this machine's monotonic clock; for its training process.
 
-    None without a heartbeat, since the program runs by hand.
+    None if there is no heartbeat, because the program was started by hand.
     """
     beat = newest_beat(attempt)
     return None if beat is None or beat.elapsed is None else beat.began - beat.elapsed
 
 
 def held_by_last_beat(attempt: AttemptFolder, heartbeat_seconds: float) -> float | None:
-    """Seconds for which a lost attempt held its GPU: until its last heartbeat (else its claim) and one interval more.
+    """Seconds for which a lost attempt held its GPU: until one interval after its last heartbeat, or after its claim.
 
-    None if the heartbeat is damaged, or of a version that does not say it.
+    None if the heartbeat is damaged, or if an older version wrote it without `elapsed`.
     """
     try:
         beat = newest_beat(attempt)

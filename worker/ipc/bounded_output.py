@@ -1,7 +1,7 @@
 """The output of a training process, limited to a few megabytes: its beginning and its end (`shared.output`).
 
-Standard output is a file, and a thread opens the next file when it is full. A pipe would lose its content with its
-reader, but the last lines of a killed process must remain. `logging.handlers` would miss what C libraries print.
+Standard output is a file, and a thread opens the next file when it is full. A pipe would lose its content when its
+reader ends, but the last lines of a killed process must remain. `logging.handlers` would miss what C libraries print.
 """
 
 import os

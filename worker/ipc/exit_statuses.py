@@ -1,10 +1,10 @@
-"""The exit statuses of a worker's child processes, which say why a process ended that could not write a file."""
+"""The exit statuses of a worker's child processes. They say why a process ended if it could not write a file."""
 
 from shared.storage import StorageCode
 
-# The attempt belongs to another worker by now.
+# The attempt belongs to another worker now.
 SUPERSEDED = 3
-# Which storage failed, so that the run's conclusion could not be written.
+# The run's conclusion could not be written, because this storage failed.
 STATUS_OF_STORAGE: dict[StorageCode, int] = {
     "volume_full": 4,
     "volume_error": 5,

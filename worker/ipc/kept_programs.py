@@ -34,10 +34,11 @@ log = logging.getLogger(__name__)
 
 
 class KeptPrograms:
-    """A worker's folder, which it locks, and its store. A folder without a lock is that of a worker that was killed.
+    """A worker's folder, which it locks, and its store. A folder without a lock belongs to a worker that was killed.
 
-    `cache`: the folder of the store. `compiler`: names all that XLA's result depends on (`identify_compiler`). If it
-    is None, or `cache` cannot be used, the store is in the worker's folder and removed with it.
+    `cache`: the folder of the store. `compiler`: identifies everything that XLA's result depends on
+    (`identify_compiler`). If it is None, or `cache` cannot be used, the store is in the worker's folder and is removed
+    with it.
     """
 
     def __init__(self, cache: Path, compiler: str | None, above: Path | None = None) -> None:
@@ -127,7 +128,7 @@ def _remove_abandoned(folders: Iterable[Path]) -> None:
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
-            continue  # another user's, or gone by now
+            continue  # it belongs to another user, or no longer exists
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

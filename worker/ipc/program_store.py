@@ -32,7 +32,7 @@ class _File(NamedTuple):
 
 
 def make_store(path: Path) -> Path:
-    """Create the folder `path` and its parent, for this user alone, and return it.
+    """Create the folder `path` and its parent, only for this user, and return it.
 
     Raises OSError, also if one of them is a link or other users may use it: what they write there would be executed.
     """
@@ -74,7 +74,7 @@ def put(store: Path, program: Path) -> None:
 
 
 def put_content(store: Path, name: str, content: bytes) -> None:
-    """Do the same as `put` with bytes that are not in a file."""
+    """Store a program as `put` does, from bytes that are not in a file."""
     create_file(store / name, _first_line(store, name, content) + content)
     held = 0
     for file in sorted((file for folder in store.parent.iterdir() for file in _files(folder)), reverse=True):
@@ -127,6 +127,6 @@ def _files(folder: Path) -> Iterator[_File]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file. Does nothing if it is gone or not a file."""
+    """Remove a file. Does nothing if it does not exist or is not a file."""
     with suppress(OSError):
         path.unlink()

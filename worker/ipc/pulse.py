@@ -1,7 +1,7 @@
 """Pulses: the progress messages of a training process to its worker.
 
-A pulse says that the run makes progress, how long the worker may wait for the next one, and the run's position. Without
-a worker, since the program runs by hand, nothing is sent.
+A pulse says that the run makes progress, how long the worker may wait for the next one, and the run's position. If the
+program was started by hand, without a worker, nothing is sent.
 
 A training process may run a user's script, so the worker never unpickles a message and never waits for the rest of one.
 A pulse is one short line, and anything else is ignored.
@@ -20,7 +20,7 @@ _sender: Connection | None = None
 
 
 class Pulse(NamedTuple):
-    """`silence_seconds`: without another pulse for this time, the run hangs. `place`: its position, as `epoch:step`."""
+    """`silence_seconds`: the run hangs if no other pulse follows within this time. `place`: position, `epoch:step`."""
 
     silence_seconds: float
     place: str
@@ -45,7 +45,7 @@ def send(pulse: Pulse) -> None:
 def newest(receiver: Connection) -> Pulse | None:
     """The last new pulse since the previous call, or None.
 
-    Raises EOFError if the sender has exited and everything is read.
+    Raises EOFError if the sender has exited and everything has been read.
     """
     try:
         if not receiver.poll():

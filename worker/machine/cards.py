@@ -28,7 +28,7 @@ def cards_of_slots(cards: Sequence[str], slots: Iterable[int], each: int) -> tup
 
 
 def count_devices(cards: Sequence[str], slots: Sequence[int], each: int) -> int:
-    """On how many devices these slots together can train one job. On a CPU, each slot has `each` devices."""
+    """Count the devices on which these slots together can train one job. On a CPU, each slot has `each` devices."""
     return len(cards_of_slots(cards, slots, each)) if cards else len(slots) * each
 
 
@@ -45,7 +45,7 @@ def choose_slots(cards: Sequence[str], slots: Sequence[int], each: int, devices:
 
 def card_environment(cards: Sequence[str]) -> dict[str, str]:
     """The environment variables with which a process sees only these GPUs, in this order; empty on a CPU."""
-    # By its own default CUDA numbers the fastest GPU 0; NVIDIA's library and `nvidia-smi` number by the bus.
+    # By default, the fastest GPU has number 0 in CUDA. NVIDIA's library and `nvidia-smi` number by the bus.
     return {"CUDA_VISIBLE_DEVICES": ",".join(cards), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if cards else {}
 
 

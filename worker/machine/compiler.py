@@ -26,7 +26,7 @@ def identify_compiler() -> str | None:
     if not packages or cpu is None or gpus is None:
         return None
     if gpus and not any("cudnn" in name for name, _, _ in packages):
-        return None  # CUDA's libraries are the system's, and may change unnoticed
+        return None  # CUDA's libraries belong to the system, and may change unnoticed
     return hashlib.sha256(repr((packages, cpu, gpus)).encode()).hexdigest()
 
 

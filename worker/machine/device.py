@@ -1,4 +1,4 @@
-"""The name and the use of this worker's device, from NVIDIA's own library, which creates no CUDA context."""
+"""The name and the utilization of this worker's device, from NVIDIA's own library, which creates no CUDA context."""
 
 import platform
 
@@ -8,7 +8,7 @@ from worker.machine.gpu_use import GpuMeter, find_first_gpu, find_handle
 
 
 class DeviceUnusable(FitstopError):
-    """There is a GPU, but its driver does not answer: the container or the bus has lost it."""
+    """There is a GPU, but its driver does not answer, because the container or the bus has lost it."""
 
     code = "device_unusable"
 
@@ -29,7 +29,7 @@ def device_use() -> GpuUse | None:
 
 
 def device_is_well(name: str) -> bool:
-    """Whether the device that a worker started with is still there: a container can lose its GPU for good."""
+    """Whether the device that a worker started with is still available. A container can lose its GPU permanently."""
     try:
         return name.startswith("CPU") or device_name() == name
     except DeviceUnusable:

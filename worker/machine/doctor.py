@@ -1,6 +1,6 @@
 """`python -m worker.machine.doctor`: what this machine can train on, as a JSON list of {name, status, detail, fix}.
 
-NVIDIA's library is used here. TensorFlow runs in a child process, because a broken driver may crash it.
+This process uses NVIDIA's library. TensorFlow runs in a child process, because a broken driver may crash it.
 """
 
 import json
@@ -15,7 +15,7 @@ from worker.machine.libraries import DRIVERS_OWN, Libraries, check_libraries
 from worker.machine.sandbox_trial import SandboxTrial, try_sandbox
 from worker.machine.trial import PROGRAM, try_training
 
-# From this compute capability on, TensorFlow 2.21 has no working code (tensorflow#89272, #111958).
+# TensorFlow 2.21 has no working code for this compute capability and later ones (tensorflow#89272, #111958).
 _FIRST_UNSUPPORTED = (10, 0)
 _LEAST_CUDNN = (9, 24)
 _LEAST_DRIVER = 525
@@ -93,7 +93,7 @@ def _card() -> Card:
 
 
 def gpu_finding(card: Card) -> Finding:
-    """Whether its driver, its kind and its free memory are such that jobs can train on it."""
+    """The finding about a GPU: whether its driver, its compute capability and its free memory suffice for jobs."""
     detail = (
         f"{card.name}, compute capability {_add_dot(card.capability)}, driver {card.driver}, "
         f"{card.free_bytes / 1e9:.1f} of {card.total_bytes / 1e9:.1f} GB free"
@@ -148,8 +148,8 @@ def _tensorflow_findings(report: dict[str, Any], card: Card | None) -> list[Find
 def code_finding(versions: str, carried: Sequence[str], card: Card | None) -> Finding:
     """The finding about TensorFlow's code for the GPU.
 
-    `carried`: the capabilities that it has code for. `sm_89` is machine code for 8.9 and later 8.x; `compute_90` is
-    machine code for 9.0, and code that the driver of any newer GPU can compile.
+    `carried`: the compute capabilities that it has code for. `sm_89` is machine code for 8.9 and later 8.x;
+    `compute_90` is machine code for 9.0, and code that the driver of any newer GPU can compile.
     """
     if card is None:
         return _finding("TensorFlow", "ok", versions)

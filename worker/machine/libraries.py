@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-# These come with the machine's driver, and get into a container by NVIDIA's toolkit.
+# These come with the machine's driver. NVIDIA's toolkit brings them into a container.
 DRIVERS_OWN = ("libcuda.so", "libnvidia-")
 
 

@@ -14,8 +14,8 @@ _PROC = "/proc"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 # Maximum processes that are read, because a script may start thousands.
 _MOST_PROCESSES = 256
-# Fields of /proc/<pid>/stat, counted from the one after the name in brackets: user and system time, its own and that
-# of children which have ended.
+# Fields of /proc/<pid>/stat, counted from the one after the name in brackets: user and system time of the process, and
+# of its children that have ended.
 _TIMES = slice(11, 15)
 _MOST_FILE_BYTES = 65_536
 
@@ -24,7 +24,7 @@ _MOST_FILE_BYTES = 65_536
 class ProcessUse:
     """What a process and its descendants use: CPU seconds so far, memory without mapped files, disk bytes so far.
 
-    Disk bytes were really read from or written to a disk; None if the kernel does not say it.
+    Disk bytes were really read from or written to a disk; None if the kernel does not report them.
     """
 
     cpu_seconds: float
@@ -34,7 +34,7 @@ class ProcessUse:
 
 
 def process_family(pid: int) -> Iterator[int]:
-    """Yield the ids of a process and its living descendants; of the process alone without /proc."""
+    """Yield the ids of a process and its living descendants. Without /proc, yield only that of the process."""
     pending = [pid]
     while pending:
         yield (process := pending.pop())

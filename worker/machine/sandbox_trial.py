@@ -13,7 +13,7 @@ _SECONDS = 60
 
 @dataclass(frozen=True)
 class SandboxTrial:
-    """`layers`: the layers that are in force. `lacks`: the missing ones, with reasons. `openings`: broken promises."""
+    """`layers`: layers in force. `lacks`: missing layers, with reasons. `openings`: promises that are not kept."""
 
     layers: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()

@@ -98,7 +98,7 @@ class AttemptRun:
         self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason, held_seconds=held))
 
     def _train(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
-        """Train, and return how it ended; None if the attempt belongs to another worker by then."""
+        """Train, and return how it ended; None if the attempt belongs to another worker by that time."""
         self._bring()
         self._uploads.begin()
         if (before := self._attempt.before) is not None:
@@ -166,7 +166,7 @@ class AttemptRun:
             self._has_begun = True
 
     def _grace_is_over(self, child: Child) -> bool:
-        """Ask the child once to stop; return whether its grace time is over. After a cancel it needs no signal."""
+        """Ask the child once to stop; return whether its grace time has ended. After a cancel it needs no signal."""
         if self._asked_at is None:
             self._asked_at = time.monotonic()
             if self._drain.is_set():
@@ -225,7 +225,7 @@ class AttemptRun:
         return round(time.monotonic() - self._since, 6)
 
     def _gives_up(self) -> bool:
-        """Whether the worker drains and its grace time is over, or the job's folder no longer exists."""
+        """Whether the worker drains and its grace time has ended, or the job's folder no longer exists."""
         if self._drain.is_set():
             self._asked_at = self._asked_at or time.monotonic()
             return time.monotonic() - self._asked_at > self._settings.stop_grace_seconds

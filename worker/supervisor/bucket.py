@@ -1,7 +1,8 @@
-"""What a worker downloads of a volume in a bucket: open jobs, sweeps, and the trials of running sweeps.
+"""What a worker downloads from a volume in a bucket: open jobs, sweeps, and the trials of running sweeps.
 
 Each worker has its own folder, which the next worker on its machine takes over, so that datasets, programs and weights
-are downloaded once. Files of jobs from an earlier worker are not used, because the bucket has everything that counts.
+are downloaded once. The files of jobs that an earlier worker left are not used, because the bucket has everything that
+counts.
 """
 
 import fcntl
@@ -24,7 +25,7 @@ _VOID = ("jobs", "sweeps", "open", "turns")
 
 
 def open_bucket_folder(settings: Settings, environment: Mapping[str, str]) -> tuple[Looking | None, Path]:
-    """The looks at the bucket and this worker's folder; for a volume on a filesystem, None and its folder.
+    """Return the looks at the bucket and this worker's folder; for a volume on a filesystem, None and its folder.
 
     Waits until the bucket answers. Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""The Celery side of a worker: one task that receives notifications, and the signals of its life.
+"""The Celery side of a worker: one task that receives notifications, and the signals of its start and its end.
 
 The pool has a thread for each slot. Messages are acknowledged early and not prefetched: only a worker with a free slot
 takes one, and nothing depends on a message that is lost.
@@ -24,7 +24,7 @@ def serve(app: Celery, worker: Worker, settings: Settings) -> None:
 
     @app.task(name=TASK, ignore_result=True)
     def notify(job_id: str | None = None) -> None:
-        """A notification that there is work; the volume says which job."""
+        """Run waiting jobs. The notification says only that there is work; the volume says which job is next."""
         log.debug("notified of %s", job_id)
         worker.run_next()
 

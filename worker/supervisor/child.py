@@ -1,4 +1,4 @@
-"""One training process, as its worker sees it: first on standby, and then it trains one attempt."""
+"""One training process, as its worker sees it: it is on standby first, and then trains one attempt."""
 
 import os
 import signal

@@ -26,16 +26,16 @@ log = logging.getLogger(__name__)
 
 
 class NeedsMoreSlots(Exception):
-    """The first job in order, by its id, needs more devices than the free slots of the worker hold."""
+    """The first job in order, named by its id, needs more devices than the free slots of the worker have."""
 
 
 @dataclass
 class Owner:
-    """Who claims: a worker, with a new name at each start, for one of its slots; with the GPU's price if known.
+    """The owner of claims: a worker, whose name is new at each start, one of its slots, and the GPU's price if known.
 
     `claiming_since`: the moment before the last claim, by this machine's monotonic clock; the attempt's time counts
-    from it. `devices`: of the free slots; the last claim uses `claimed` of them. `process`: the worker's own, so that
-    other workers on the machine can see that it has exited.
+    from it. `devices`: number of devices of the free slots; the last claim uses `claimed` of them. `process`: the
+    worker's own process, so that other workers on the machine can see that it has exited.
     """
 
     worker: str

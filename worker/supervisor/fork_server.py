@@ -19,13 +19,13 @@ def is_running() -> bool:
     pid = _server._forkserver_pid
     if pid is None:
         return False
-    # Not on macOS before Python 3.13; there the next start finds out.
+    # macOS has no `waitid` before Python 3.13. There the next start detects it.
     return not hasattr(os, "waitid") or os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def stop() -> None:
-    """Kill the fork server, with which its children end. Does nothing if there is none."""
-    # The socket may be gone already.
+    """Kill the fork server, which also ends its children. Does nothing if there is none."""
+    # The socket may not exist any more.
     with _server._lock, suppress(FileNotFoundError):
         if _server._forkserver_pid is not None:
             os.kill(_server._forkserver_pid, signal.SIGKILL)

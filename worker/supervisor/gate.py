@@ -1,8 +1,8 @@
 """Controls when a worker takes messages from the queue, for which Celery and kombu have no option.
 
 A worker takes a message only while it can start a job at once; otherwise another worker gets it. It listens again as
-soon as a slot is free, where kombu's loop would notice that up to a second later. An item that is not a message is
-dropped with a log line: kombu would end the whole worker (celery#4308, kombu#2421), and also at a key of a wrong type.
+soon as a slot is free; kombu's loop would notice that up to a second later. An item that is not a message is dropped
+with a log line: it would make kombu end the whole worker (celery#4308, kombu#2421), as would a key of a wrong type.
 
 This replaces functions of Celery (`amqp.TaskConsumer`) and kombu (`qos.can_consume`, `channel.handlers`), which
 integration tests pin.
@@ -77,7 +77,7 @@ def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]], client: An
 
 
 def declare_on_clean_keys(app: Celery) -> None:
-    """Remove keys of a wrong type before each declaration of the queue, which would end the worker."""
+    """Make `app` remove keys of a wrong type before it declares the queue, because they would end the worker."""
     celerys_own = app.amqp.TaskConsumer
 
     def declare(connection: Any, *args: Any, **options: Any) -> Any:

@@ -19,8 +19,8 @@ class LocalDisk:
     """`problem`: why no job can use the folder, for people; empty if it works.
 
     Each check reads the free space. After an attempt that failed because of the disk (`suspect`), and while there is a
-    problem, a check also writes a file, which alone detects quotas and broken disks. Each such attempt doubles the
-    pause before that check, since a job may need more space than the file.
+    problem, a check also writes a file, because only that detects quotas and broken disks. Each such attempt doubles
+    the pause before that check, since a job may need more space than the file.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
-    # Until the queue installs its own handler: waiting for the volume and warming up can take long.
+    # Until the queue installs its own handler, because waiting for the volume and warming up can take long.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         looking, root = open_bucket_folder(settings, environment)

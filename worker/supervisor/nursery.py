@@ -80,7 +80,7 @@ class Nursery:
         self._tries = 0
         self._well_since: float | None = None
         self._over = threading.Event()
-        # The kernel kills a fork server, and a spawned child, when the thread that started it ends. This one does not.
+        # The kernel kills a fork server, and a spawned child, when the thread that started it ends. This one stays.
         self._thread = threading.Thread(target=self._care, name="nursery", daemon=True)
 
     @property
@@ -99,7 +99,7 @@ class Nursery:
         self._well_since = time.monotonic()
 
     def begin(self) -> None:
-        """Keep a child ready from now on."""
+        """Start the thread that keeps a child ready."""
         self._thread.start()
 
     def end(self) -> None:
@@ -120,7 +120,7 @@ class Nursery:
     def can_use_gpu(self) -> bool:
         """Whether a child can compute on the GPU; False with the CPU build of TensorFlow.
 
-        If a forked child cannot and a new process can, all children are new processes from now on. Raises NoChildren if
+        If a forked child cannot and a new process can, all later children are new processes. Raises NoChildren if
         neither can, with the GPU build.
         """
         status = self._status_of(_check_gpu, _FIRST_USE_SECONDS)
@@ -137,7 +137,7 @@ class Nursery:
         )
 
     def _status_of(self, what: Callable[[], None], within_seconds: float) -> int | None:
-        """The exit status of a child that runs only this; None if it did not end."""
+        """Run `what` in a child, and return its exit status; None if it did not end in time."""
         probe = self._context.Process(target=what, name="trial")
         probe.start()
         probe.join(within_seconds)
@@ -211,7 +211,7 @@ class Nursery:
                     self._changed.wait(_LOOK_SECONDS)
 
     def _look_after(self) -> float:
-        """Replace what does not answer; return the seconds to the next check."""
+        """Replace a child that does not answer; return the seconds to the next check."""
         if self._doubt and self._taken:
             return _LOOK_SECONDS
         if self._doubt:
@@ -292,7 +292,7 @@ class Nursery:
                 self._is_starting = self._is_overdue = False
 
     def _give_up_start(self) -> None:
-        """Runs in its own thread. Kills the fork server once no child trains, which would end with it."""
+        """Runs in its own thread. Kills the fork server once no child trains, because a child would end with it."""
         with self._changed:
             if not self._is_starting:
                 return
@@ -302,7 +302,7 @@ class Nursery:
             self._stop_server()
 
     def _fall_sick(self, reason: str) -> float:
-        """Discard all children and the fork server, unless a child trains, which would end with it. Return a pause."""
+        """Discard the ready children, and the fork server unless a child trains, which would end. Return a pause."""
         log.error("%s", reason)
         self._discard_ready()
         if self._taken:

@@ -150,7 +150,7 @@ class _Broken(NamedTuple):
 
 
 def _handed_back_for(broken: _Broken, settings: Settings) -> AttemptEnd:
-    """An attempt that was handed back: it does not count."""
+    """The end of an attempt that is handed back for an error; it does not count."""
     doublings = min(_times_before(broken.attempt, broken.error), _MOST_DOUBLINGS)
     rest = min(max(settings.retry_backoff_seconds, _LEAST_REST_SECONDS) * 2**doublings, _MOST_REST_SECONDS)
     return broken.end(outcome="handed_back", retry_at=time_in(rest))

@@ -142,6 +142,6 @@ def _has_no_process(attempt: AttemptFolder) -> bool:
     if claim is None or not is_gone(claim.process):
         return False
     if training is None:
-        # For a volume in a bucket: its process may be named only in a folder that is gone, and still train.
+        # For a volume in a bucket: its process may be named only in a folder that no longer exists, and still train.
         return mirror_at(attempt.volume_root) is None
     return is_gone(training.process)

@@ -15,7 +15,7 @@ from worker.machine.sandbox_trial import try_sandbox
 NO_CODE = "FITSTOP_ALLOW_CODE=no"
 MOST_FILES = 100_000
 _LOOK_SECONDS = 5
-# Maximum part of the time for checks: on a network filesystem many files take long.
+# Maximum part of the time that checks take: on a network filesystem many files take long.
 _PART_OF_TIME = 0.05
 
 log = logging.getLogger(__name__)

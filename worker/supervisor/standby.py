@@ -30,7 +30,7 @@ def stand_by(pipe: Connection, is_forked: bool) -> None:  # noqa: FBT001  its ar
     comes from a fork server, which does not report that its preload has failed, so the child checks that.
     """
     die_with_parent()
-    # A fork server ignores SIGINT and the worker's Ctrl-C reaches the whole terminal group: the worker decides.
+    # Ctrl-C reaches all processes of the terminal. Fork servers and children ignore it: the worker decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if is_forked and PRELOAD not in sys.modules:
         raise SystemExit(f"the fork server could not import {PRELOAD}")

@@ -78,7 +78,7 @@ class SystemSampler:
 
 
 class Meter:
-    """Measures samples: the use since the one before."""
+    """Takes samples, each of the use since the previous one."""
 
     def __init__(self, pid: int, since: float, gpu: GpuMeter) -> None:
         self._pid = pid
@@ -88,7 +88,7 @@ class Meter:
         self._taken = time.monotonic()
 
     def take(self) -> Sample | None:
-        """None once the process has ended."""
+        """Take the next sample; None once the process has ended."""
         now, use, gpu = time.monotonic(), process_use(self._pid), self._gpu.read()
         before, seconds = self._before or use, now - self._taken
         self._before, self._taken = use, now
@@ -114,7 +114,7 @@ def _rate(before: float | None, now: float | None, seconds: float) -> float | No
 
 
 class SystemFile:
-    """The file of one attempt's samples, with its content. It has one writer, and may be replaced or removed."""
+    """The file of one attempt's samples, with its content. It has one writer; others may replace or remove it."""
 
     def __init__(self, path: Path, machine: Machine) -> None:
         self._path = path
@@ -135,7 +135,7 @@ class SystemFile:
         try:
             self._write(sample)
         except OSError as error:
-            # Maybe half a line was written.
+            # A part of the line may have been written.
             self._is_whole, self._waits = False, _SAMPLES_BEFORE_RETRY
             log.debug("%s was not written: %s", self._path, error)
 

@@ -32,7 +32,7 @@ class Uploads:
         self._thread = threading.Thread(target=self._run, name=f"uploads of {attempt.job.id}", daemon=True)
 
     def begin(self) -> None:
-        """Start to upload. All files of the job in the bucket must be here by now."""
+        """Start to upload. All files of the job in the bucket must have been downloaded before."""
         if self._mirror is not None:
             self._push = self._begin_push(self._mirror)
             self._thread.start()
@@ -61,7 +61,7 @@ class Uploads:
             raise OSError(errno.EREMOTEIO, reason, str(self._attempt.path))
 
     def end(self, *, is_ours: bool) -> None:
-        """Stop uploading; from now on the looks at the bucket update the attempt's folder.
+        """Stop uploading. After this, the looks at the bucket update the attempt's folder.
 
         `is_ours`: this worker has recorded the attempt's end. Then files that were removed here are removed from the
         bucket, too. Otherwise the folder gets the bucket's files, because what was not uploaded does not count.

@@ -1,4 +1,4 @@
-"""A service that really runs, and a browser at it: started once for all tests of this folder."""
+"""A real service and a browser, started once for all tests of this folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.support.worker_process import WorkerProcess
 
 @pytest.fixture(scope="session")
 def page_volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
-    """The service's volume; the dataset `grades` is on it."""
+    """The service's volume, with the dataset `grades`."""
     volume = Volume(tmp_path_factory.mktemp("page") / "volume")
     put_dataset(volume, learnable_frame())
     return volume
@@ -42,7 +42,7 @@ def page_api(page_volume: Volume, page_redis: str, tmp_path_factory: pytest.Temp
 def page_worker(
     page_volume: Volume, page_redis: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
-    """A worker whose hour costs 2 USD; ask for it only where something is to be trained."""
+    """A worker that costs 2 USD per hour. Only tests that train use it."""
     log = tmp_path_factory.mktemp("log") / "worker.log"
     process = WorkerProcess(page_volume, page_redis, log, FITSTOP_GPU_PRICE_PER_HOUR="2")
     process.start()
@@ -60,7 +60,7 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture
 def visitor(browser: object, page_api: ApiProcess) -> Iterator[Visitor]:
-    """A browser at the service. Fails the test where a script failed or the page's policy was broken."""
+    """A browser at the service. Fails the test if a script failed or the page's policy was violated."""
     visiting = Visitor(browser, page_api, [])
     yield visiting
     assert visiting.complaints == []
@@ -73,7 +73,7 @@ def still_api(page_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def still(browser: object, still_api: ApiProcess) -> Iterator[Visitor]:
-    """A browser at a service without a worker: to a test's jobs nothing happens but what the test does."""
+    """A browser at a service without a worker, so that only the test changes its jobs."""
     visiting = Visitor(browser, still_api, [])
     yield visiting
     assert visiting.complaints == []
@@ -81,7 +81,7 @@ def still(browser: object, still_api: ApiProcess) -> Iterator[Visitor]:
 
 @pytest.fixture
 def empty(browser: object, page_redis: str, tmp_path: Path) -> Iterator[Visitor]:
-    """The same at a service of the test's own, which has no jobs yet."""
+    """A browser at the test's own service without a worker, which has no jobs yet."""
     for served in _without_a_worker(page_redis, tmp_path):
         visiting = Visitor(browser, served, [])
         yield visiting

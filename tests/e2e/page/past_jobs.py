@@ -1,4 +1,4 @@
-"""Jobs for the page's tests: real ones that the service trains, and some written by hand with a curve of their own."""
+"""Jobs for the page's tests: real ones that the service trains, and some written by hand with given curves."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +18,14 @@ TERMINAL = {"succeeded", "failed", "cancelled"}
 
 
 def posted(api: ApiProcess, **parts) -> str:
-    """The id of a new job; `parts` as in `small_spec`."""
+    """Post a job, and return its id; `parts` as in `small_spec`."""
     answer = api.ask("POST", "/jobs", small_spec(**parts))
     assert answer.status == 202, answer.body
     return answer.json["id"]
 
 
 def over(api: ApiProcess, job_id: str) -> dict:
-    """The job's document when it is over."""
+    """Wait until a job has finished, and return its document."""
 
     def look():
         job = api.ask("GET", f"/jobs/{job_id}").json
@@ -36,7 +36,7 @@ def over(api: ApiProcess, job_id: str) -> dict:
 
 @contextmanager
 def held_up(api: ApiProcess) -> Iterator[None]:
-    """The worker's one slot is taken for the length of a `with`: what is posted there begins behind it."""
+    """Occupy the worker's one slot until the end of the `with` block: jobs that are posted in it wait."""
     before = posted(api, **LONG)
     try:
         wait_for(lambda: api.ask("GET", f"/jobs/{before}").json["status"] == "running", 60, saying="the slot is taken")
@@ -53,7 +53,7 @@ def written_epoch(epoch: int, milliseconds: int, best: int, rate: float, **metri
 
 
 def interrupted_job(volume) -> JobFolder:
-    """Over by early stopping at epoch 24: best at 14, the rate fell with 20, and attempt 2 went on in epoch 9."""
+    """A job that early stopping ended at epoch 24: best at 14, lower rate from 20, resumed by attempt 2 in epoch 9."""
     job = posted_at(volume, epochs=1000)
     first = claimed_at(job, 1, 0, 3.6, "EUR")
     told(first, [_epoch(epoch) for epoch in range(1, 12)])
@@ -76,14 +76,14 @@ def _epoch(epoch: int, since: int = 0) -> Event:
 
 
 def finished_job(volume, epochs: int, last: float, **parts) -> JobFolder:
-    """Over by having run its epochs, the last one of them the best with a val_accuracy of `last`."""
+    """A job that has completed its epochs. The last one is the best, with a val_accuracy of `last`."""
     job = put_job(volume, small_spec(**parts))
     finish(volume, job, epochs, last)
     return job
 
 
 def finish(volume, job: JobFolder, epochs: int, last: float) -> None:
-    """Run a job that waits to its end at once."""
+    """Run a waiting job to its end at once."""
     rows = [epoch(number, last - 0.01 * (epochs - number), epochs=epochs) for number in range(1, epochs + 1)]
     tell(claim(job, dollars_per_hour=2), *rows)
     job.settle(Ending(status="succeeded", stop=Stop(reason="epochs_completed", last_epoch=epochs)), attempt=1)
@@ -91,7 +91,7 @@ def finish(volume, job: JobFolder, epochs: int, last: float) -> None:
 
 
 def long_job(volume, epochs: int = 5000) -> JobFolder:
-    """One that has run for thousands of epochs and goes on."""
+    """A job that has run for thousands of epochs and continues."""
     job = posted_at(volume, epochs=100_000)
     attempt = claimed_at(job, 1, 0, 3.6, "EUR")
     rows = [

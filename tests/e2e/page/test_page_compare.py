@@ -1,4 +1,4 @@
-"""Several jobs over one another, in a real browser."""
+"""The comparison of several jobs, in a real browser."""
 
 import re
 
@@ -12,7 +12,7 @@ from tests.unit.shared.histories import trained
 
 @pytest.fixture(scope="module")
 def three(still_api):
-    """The documents of three jobs that differ in two places of their specs; one has markup for a name."""
+    """The documents of three jobs with different models and hyperparameters; the name of one is markup."""
     longer = {"epochs": 8, "learning_rate": 0.03}
     jobs = [
         finished_job(still_api.volume, 4, 0.71, name="<b>narrow</b>", model={"layers": [4]}),

@@ -1,4 +1,4 @@
-"""Every page, light on a desk and dark on a phone: axe-core finds nothing serious, nothing scrolls sideways."""
+"""Every page, light on a desktop and dark on a phone: axe-core finds nothing serious, nothing scrolls sideways."""
 
 import pytest
 
@@ -27,7 +27,7 @@ PAGES = (
 
 
 def something_to_see(volume):
-    """A running job, a waiting one, one that is over, and a worker with a GPU."""
+    """Put two waiting jobs, a running one, and a worker with a GPU. Return a waiting job and the running one."""
     over, running, _ = (put_job(volume, small_spec(name=name, metadata={"a": "b"})) for name in ("x" * 120, "y", "z"))
     tell(claim(running), *(epoch(number, 0.5 + 0.01 * number) for number in range(1, 21)))
     volume.show_worker(

@@ -18,7 +18,7 @@ from tests.support.jobs import LONG, claim, put_job, small_spec
 from tests.unit.shared.histories import trained
 
 EVIL = "<img src=x onerror=alert(1)>"
-# Learns within a second, and stops by its patience long before its epochs are over.
+# Learns within a second, and early stopping ends it long before its last epoch.
 STOPPING = {
     "hyperparameters": {"epochs": 400, "batch_size": 32, "learning_rate": 0.02},
     "callbacks": {"early_stopping": {"patience": 6}, "reduce_lr_on_plateau": {"patience": 3}},
@@ -27,7 +27,7 @@ STOPPING = {
 
 @pytest.fixture(scope="module")
 def finished(page_api, page_worker):
-    """The document of a job that was trained and stopped by itself, whose name and metadata are markup."""
+    """The document of a job that early stopping ended; its name and metadata are markup."""
     job_id = posted(page_api, name=EVIL, metadata={"note": EVIL}, **STOPPING)
     job = over(page_api, job_id)
     assert job["stop"]["reason"] == "early_stopping"
@@ -40,7 +40,7 @@ def opened(page, job_id, query=""):
 
 
 def facts(page):
-    """The figures of the slider's panel, exactly."""
+    """The exact figures of the slider's panel."""
     found = page.eval_on_selector_all("[data-fact]", "all => all.map(one => [one.dataset.fact, one.value])")
     return {name: float(value) if value else None for name, value in found}
 
@@ -49,7 +49,7 @@ def slide(page, patience):
     page.locator("#patience").fill(str(patience))
 
 
-# Does not end before somebody can have seen it run.
+# Runs long enough to be seen running.
 SLOW = {
     "hyperparameters": {"epochs": 20, "batch_size": 8, "engine": "stock"},
     "callbacks": {"early_stopping": None},
@@ -58,7 +58,7 @@ AT_THE_END = """() => {
   const { scrollTop, clientHeight, scrollHeight } = document.querySelector("#events-frame");
   return scrollTop + clientHeight >= scrollHeight - 2;
 }"""
-# Notes every caption of the great chart.
+# Records every caption of the large chart.
 NOTE_CAPTIONS = """() => {
   window.captions = new Set();
   const note = () => captions.add(document.querySelector(".chart-caption")?.textContent ?? "");
@@ -83,7 +83,7 @@ def test_a_job_is_watched_live_from_its_post_to_its_stop(visitor, page_api, page
         page.locator("#events li").last.get_by_text("the job has succeeded").wait_for()
         assert page.get_by_role("button", name="Cancel").count() == 0
         page.locator("#ledger", has_text="Learning").wait_for()
-        # Every epoch came once, although the page was open while they came.
+        # Every epoch appears once, although the page was open while they arrived.
         told = page.locator("#events li", has_text=re.compile(r"^\S+\s*epoch\s*epoch \d+ of 20")).all_inner_texts()
         assert [int(re.search(r"epoch (\d+) of 20", one)[1]) for one in told] == list(range(1, 21))
 
@@ -108,7 +108,7 @@ def test_with_the_event_stream_blocked_it_still_moves(still):
         volume.close_job(OpenJob(5, job.id))
         page.locator("#status", has_text="Succeeded").wait_for()
         page.locator(".chart-caption", has_text="at epoch 20").first.wait_for()
-    # The browser says of each request that was blocked that it failed.
+    # The browser reports each blocked request as failed.
     assert all("net::ERR_FAILED" in words for words in still.complaints)
     still.complaints.clear()
 
@@ -361,7 +361,7 @@ def test_a_budget_shows_how_much_of_it_is_used_and_its_limits_are_offered_to_the
         dialog.get_by_label("Max cost (optional)").fill("5")
         dialog.get_by_role("button", name="Extend").click()
         dialog.get_by_role("alert").locator("p").wait_for()
-    # What was left as it was is left out.
+    # Unchanged fields are not sent.
     assert [one["budget"] for one in asked] == [{"max_gpu_seconds": None, "max_cost": 5}]
 
 

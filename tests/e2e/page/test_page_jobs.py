@@ -114,7 +114,7 @@ def test_selected_jobs_are_compared_and_older_ones_found(still):
         row(page, jobs[3]).wait_for()
 
 
-# Notes how many rows came into the table in one go, on a clock by which each step takes so long that few fit into one.
+# Records how many rows are added to the table at once, with a clock by which each step is slow, so that few are.
 NOTE_ROWS = """() => {
   const now = performance.now.bind(performance);
   let steps = 0;
@@ -124,7 +124,7 @@ NOTE_ROWS = """() => {
   const note = (changes) => came.push(rows(changes).length);
   new MutationObserver(note).observe(document, { childList: true, subtree: true });
 }"""
-# Notes which rows changed, but for their ages, and apart from them whose curves.
+# Records which rows changed, except for their ages, and separately whose curves changed.
 NOTE_CHANGES = """() => {
   window.changed = { rows: new Set(), curves: new Set() };
   const note = ({ target }) => {
@@ -139,7 +139,7 @@ NOTE_CHANGES = """() => {
 
 
 def test_a_hundred_running_jobs_are_drawn_in_pieces_and_then_only_what_is_new(empty):
-    """`make bench-page` tells the milliseconds; here it is counted what there is to do in them."""
+    """`make bench-page` measures the milliseconds; this test counts the work."""
     told = [running(empty.api.volume, epochs=30, name=f"job {number}") for number in range(100)]
     (below, below_attempt), (above, above_attempt) = told[0], told[-1]
     with empty.page() as page:
@@ -159,6 +159,6 @@ def test_a_hundred_running_jobs_are_drawn_in_pieces_and_then_only_what_is_new(em
         assert curve.count() == 0, "nobody sees it yet"
         row(page, below).scroll_into_view_if_needed()
         curve.wait_for()
-        # A forecast comes a while after its epoch, a few of the hundred at each look.
+        # A forecast arrives a while after its epoch, a few of the hundred at each look.
         forecast = "[...document.querySelectorAll('.mark:not([hidden])')].map((one) => one.closest('tr').dataset.job)"
         assert set(page.evaluate("[...changed.rows]")) <= {above.id, below.id, *page.evaluate(forecast)}

@@ -20,7 +20,7 @@ DOTS = {"dataset": {"id": "dots"}, "model": FAST, "hyperparameters": {"epochs": 
 
 @pytest.fixture(scope="module", autouse=True)
 def data(page_api):
-    """Images `dots` in three classes, 8 x 6 pixels; arrays `moves` of two rows' shapes: (12,), and images `frames`."""
+    """Upload images `dots` in three classes, 16 x 16 pixels, and arrays `moves`, (12,), and `frames`, (16, 16, 1)."""
     counts = {"cat": 12, "dog": 9, "emu": 9}
     names = [f"{name}/{at}.png" for name in counts for at in range(counts[name])]
     files = {name: picture(at, size=(16, 16)) for at, name in enumerate(names)}
@@ -45,12 +45,12 @@ def spec_of(page):
 
 
 def labels(page):
-    """The words of all fields of the form."""
+    """The labels of all fields of the form."""
     return page.locator("#fields label").all_inner_texts()
 
 
 def wait_drawn(page):
-    """Until the browser has drawn every thumbnail of the page, more than three."""
+    """Wait until the browser has drawn all thumbnails of the page, which are more than three."""
     page.locator(".thumbnails img").nth(3).wait_for()
     page.wait_for_function(
         "() => [...document.querySelectorAll('.thumbnails img')].every((one) => one.naturalWidth > 0)"
@@ -206,7 +206,7 @@ def test_an_optimizer_with_arguments_stays_in_the_form(visitor):
         spec = {"dataset": {"id": "dots"}, "hyperparameters": {"optimizer": optimizer}}
         page.get_by_label("The job's spec as JSON").fill(json.dumps(spec))
         page.get_by_text("ready to post").wait_for()
-        # The fields of images take the place of a table's when the dataset is there.
+        # When the dataset has been read, the fields for images replace those for a table.
         wait_for(lambda: page.get_by_label("Optimizer", exact=True).input_value() == "sgd", 10)
         assert page.get_by_label("Momentum").is_visible(), "arguments that are given are shown"
         assert page.get_by_label("Momentum").input_value() == "0.9"

@@ -1,4 +1,4 @@
-"""The list of jobs in a real browser: order, columns, groups, tags, and what is done with many jobs at once."""
+"""The list of jobs in a real browser: order, columns, groups, tags, and actions on many jobs at once."""
 
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +17,7 @@ from tests.support.past_sweeps import bare_sweep
 
 
 def jobs_of(volume, case, *parts):
-    """A job for each of `parts`; `?metadata.case=` shows them alone."""
+    """Put a job for each of `parts`; `?metadata.case=` shows only them."""
     return [
         put_job(volume, small_spec(**{**one, "metadata": {"case": case, **one.get("metadata", {})}})) for one in parts
     ]

@@ -1,4 +1,4 @@
-"""Following a job: by its event stream, and by asking where no stream comes through."""
+"""Following a job by its event stream, and by polling if no stream gets through."""
 
 import json
 
@@ -21,7 +21,7 @@ FOLLOW = """async ([id, after]) => {
 
 
 def followed(still, page, after=None):
-    """A running job with one event of a kind that no page knows, followed; what the API has as its events."""
+    """Follow a new running job, one of whose events has a type unknown to the page; return the job and its attempt."""
     job = put_job(still.api.volume, small_spec(hyperparameters={"epochs": 1000}))
     attempt = claim(job)
     tell(attempt, Event("a_new_kind", "something new", {}), *(epoch(number, 0.5) for number in range(1, 4)))
@@ -83,7 +83,7 @@ def test_a_stream_that_is_cut_goes_on_where_it_was(still):
     cut = []
 
     def once(route):
-        """The first two frames and no more, as a proxy that gives up would leave them."""
+        """Answer with only the first two frames, as a proxy that gives up would."""
         if "event-stream" not in route.request.headers.get("accept", "") or cut:
             return route.continue_()
         whole = still.api.ask("GET", route.request.url.removeprefix(still.url)).json["data"][:2]

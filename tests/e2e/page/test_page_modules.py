@@ -1,4 +1,4 @@
-"""What the page's scripts compute without a service: held against the Python that they stand beside."""
+"""Functions of the page's scripts that need no service, compared with the service's own Python."""
 
 import csv
 from collections import defaultdict
@@ -17,7 +17,7 @@ METRICS = ("accuracy", "precision", "recall", "auc", "mae", "mse", "rmse", "r2")
 
 
 def recorded():
-    """Every recorded curve with its monitor, and some that nobody would record."""
+    """Every recorded curve with its monitor, and some unusual ones."""
     runs = defaultdict(list)
     for path in sorted(CURVES.glob("*.csv")):
         for row in csv.DictReader(path.read_text().splitlines()):
@@ -37,7 +37,7 @@ def recorded():
 
 @pytest.fixture(scope="module")
 def page(browser, still_api):
-    """One page for all tests of this file: what they call keeps nothing."""
+    """One page for all tests of this file, because the functions that they call keep no state."""
     visitor = Visitor(browser, still_api, [])
     with visitor.page(key=None) as page:
         page.goto("/page/sign-in")
@@ -46,7 +46,7 @@ def page(browser, still_api):
 
 
 def call(page, module, function, *arguments):
-    """What a function of a module of the page answers."""
+    """Call a function of a module of the page, and return its value."""
     script = "async ([module, name, given]) => (await import(`/page/static/${module}`))[name](...given)"
     return page.evaluate(script, [module, function, list(arguments)])
 

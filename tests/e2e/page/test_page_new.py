@@ -1,4 +1,4 @@
-"""The form that posts a job, in a real browser, with a real worker behind it."""
+"""The form that posts a job, in a real browser, with a real worker."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Being notified: the page of the webhooks, and the browser's notification on a job's page."""
+"""Notifications: the page of the webhooks, and the browser's notification on a job's page."""
 
 from shared.job import Ending, Stop
 from tests.support.browser import PHONE, answer_now, hold_back, serious_faults

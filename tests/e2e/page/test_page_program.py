@@ -1,4 +1,4 @@
-"""The page of a job that runs a program: which script, and the files that it made."""
+"""The page of a job that runs a program: its script, and the files that the script wrote."""
 
 import pytest
 
@@ -12,7 +12,7 @@ NAME = "<img src=x onerror=alert(1)>.csv"
 
 @pytest.fixture
 def job(still_api):
-    """A job whose script has left files."""
+    """A job whose script has written files."""
     volume = still_api.volume
     version = put_program(volume, "cats", {"train.py": b"import keras\n", "lib/help.py": b""}).version
     asked = {"id": "cats", "arguments": ["--epochs", "5"]}

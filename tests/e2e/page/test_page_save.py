@@ -12,7 +12,7 @@ from tests.support.system import leave_system, seconds_of
 
 
 def saved(page, button):
-    """The file that a button saves: its name and its bytes."""
+    """Press a button that saves a file, and return the name and the bytes of the file."""
     with page.expect_download() as download:
         page.get_by_role("button", name=button, exact=True).press("Enter")
     return download.value.suggested_filename, download.value.path().read_bytes()

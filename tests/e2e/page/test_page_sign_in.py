@@ -1,4 +1,4 @@
-"""Signing in and out at the page, in a real browser."""
+"""Logging in and out on the page, in a real browser."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -91,11 +91,11 @@ class Elsewhere(BaseHTTPRequestHandler):
 
 
 def test_a_page_of_another_port_writes_nothing(still):
-    """Sites are told apart without their ports, so the cookie goes along: the origin that the browser names tells."""
+    """Sites do not differ by port, so the browser sends the cookie. Only the Origin header shows the foreign page."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as elsewhere, still.page() as page:
         threading.Thread(target=elsewhere.serve_forever, kwargs={"poll_interval": 0.01}).start()
         page.goto(f"http://127.0.0.1:{elsewhere.server_port}/")
-        # The answer is kept from a foreign page too, so the fetch fails there; what counts is what the service did.
+        # The browser hides the answer from a foreign page, so the fetch fails. What counts is what the service did.
         post = "url => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include'}).catch(() => null)"
         page.evaluate(post, f"{still.url}/page/sign-out")
         wait_for(lambda: '"path": "/page/sign-out", "status": 403' in still.api.log.read_text(), 15)

@@ -1,4 +1,4 @@
-"""What people stumbled over, each in a real browser."""
+"""Problems that users had, each tested in a real browser."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a job used of its machine, on its page."""
+"""The system metrics of a job, on its page."""
 
 import math
 import re
@@ -18,7 +18,7 @@ WIDE = (1920, 1080)
 
 
 def on_a_gpu(count):
-    """A GPU that waits for its data."""
+    """Yield samples of a GPU that waits for its data."""
     for at in range(1, count + 1):
         wave = math.sin(at / 9)
         yield Sample(

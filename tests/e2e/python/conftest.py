@@ -1,4 +1,4 @@
-"""The public package as a user's program has it, over the stack of these tests."""
+"""The public package as a user's program uses it, on the stack of these tests."""
 
 import pytest
 
@@ -7,7 +7,7 @@ import fitstop
 
 @pytest.fixture
 def connected(stack, monkeypatch):
-    """The stack, which `fitstop` finds by the environment, as in a shell beside it."""
+    """The stack, which `fitstop` finds through the environment, as in a shell."""
     monkeypatch.setenv("FITSTOP_DATA", str(stack.data))
     return stack
 

@@ -1,4 +1,4 @@
-"""`fitstop.fit` over a real service: the article's model, its numbers, and what it does beside training."""
+"""`fitstop.fit` on a real service: the article's model, its numbers, and what `fit` does besides training."""
 
 import os
 import signal
@@ -153,7 +153,7 @@ def test_sample_and_class_weights_two_inputs_and_names_of_ones_own(client):
     model.compile("adam", "binary_crossentropy", metrics=["acc", keras.metrics.Recall(name="sensitivity")])
     stopping = keras.callbacks.EarlyStopping(monitor="val_acc", patience=2, restore_best_weights=True)
     inputs = {"left": x[:, :3], "right": x[:, 3:]}
-    # Of the class 0 nothing is learned: everything is positive in the end.
+    # Nothing is learned from class 0, so in the end every prediction is positive.
     run = fitstop.fit(
         model, inputs, y, validation_split=0.25, epochs=40, class_weight={0: 0.0, 1: 5.0}, callbacks=[stopping],
         verbose=0, seed=3,
@@ -247,7 +247,7 @@ def test_ctrl_c_ends_the_waiting_and_says_how_to_attach(client, connected, tmp_p
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, env=environment, text=True) as process,
     ):
         job_id = process.stdout.readline().strip()
-        # A line of the watching: by now Ctrl-C is caught.
+        # The first line of progress: from here on, Ctrl-C is caught.
         assert process.stdout.readline()
         run = fitstop.attach(job_id)
         wait_for(lambda: run.epoch > 3, 60, saying="it trains")

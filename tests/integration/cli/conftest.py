@@ -24,9 +24,9 @@ class Asked:
 
 @dataclass
 class Canned:
-    """Answers by method and path: (status, body), or a function of the request that gives one, also with headers.
+    """Answers by method and path: (status, body), or a function of the request that returns one, also with headers.
 
-    `otherwise` answers all other requests, and 404 does where it is None.
+    `otherwise` answers all other requests. If it is None, their status is 404.
     """
 
     answers: dict = field(default_factory=dict)

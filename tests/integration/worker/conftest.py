@@ -1,7 +1,7 @@
-"""A real Redis and a real worker; the worker is shared by the tests of a module, since it takes seconds to warm up.
+"""A real Redis and a real worker. The tests of a module share the worker, since it takes seconds to warm up.
 
-A Redis belongs to one volume: on one that is shared, a worker takes the rings for the jobs of another volume. That can
-go on for minutes, as of two workers who wait for a second each time Redis serves the one that it served last.
+Each volume has its own Redis: on a shared one, a worker takes the notifications of another volume's jobs. That can
+continue for minutes: of two workers that wait a second at a time, Redis serves the one that it served last.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.redis import RedisServer, job_queue_of, running_redis
 from tests.support.worker_process import WorkerProcess
 
-# In the environment of the shared worker; no training process has them.
+# In the environment of the shared worker. No training process gets them.
 SECRETS = {"RUNPOD_API_KEY": "planted-1", "AWS_SECRET_ACCESS_KEY": "planted-2", "FITSTOP_API_KEY": "planted-3"}
 
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """Of the test's own volume."""
+    """The Redis of the test's own volume."""
     (folder := tmp_path / "redis").mkdir()
     with running_redis(folder) as server:
         yield server

@@ -1,4 +1,4 @@
-"""The app on a volume of the test's own, with no Redis behind its queue."""
+"""The app on the test's own volume, with a queue that has no Redis."""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,19 +49,19 @@ def volume(app: Flask) -> Volume:
 
 @pytest.fixture
 def grades(volume: Volume) -> DatasetInfo:
-    """A dataset of 240 rows: kind, a, b, c, and the whole-number target grade."""
+    """A dataset of 240 rows: kind, a, b, c, and the integer target grade."""
     return put_dataset(volume, learnable_frame())
 
 
 @pytest.fixture
 def job(volume: Volume, grades: DatasetInfo) -> JobFolder:
-    """A job that waits; epochs 4."""
+    """A waiting job of 4 epochs."""
     return put_job(volume, small_spec())
 
 
 @pytest.fixture
 def new_job(volume: Volume, grades: DatasetInfo) -> Callable[..., JobFolder]:
-    """Another job that waits."""
+    """A function that puts another waiting job."""
 
     def put(**parts: Any) -> JobFolder:
         return put_job(volume, small_spec(**parts))

@@ -32,7 +32,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run_until(settings: Settings) -> Callable[[Callable[[], object]], None]:
-    """Run a sender until a condition holds, then end it as a kill would: whatever it holds in memory is gone."""
+    """Run a sender until a condition holds, then end it as a kill would: what it has in memory is lost."""
     sending = settings.model_copy(update={"webhook_networks": "127.0.0.0/8"})
 
     async def run(condition: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Machines whose folders stand for one bucket, which is a folder, too."""
+"""Machines whose volume is in one bucket, which is a folder here."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

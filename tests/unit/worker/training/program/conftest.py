@@ -1,4 +1,4 @@
-"""What tests of scripts stand on."""
+"""Fixtures of the tests of scripts."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def process_as_before() -> Iterator[None]:
-    """A script changes the process that it runs in."""
+    """Restore the process after the test, because a script changes the process that it runs in."""
     folder, arguments, path, environment = Path.cwd(), sys.argv, sys.path[:], dict(os.environ)
     yield
     os.chdir(folder)
