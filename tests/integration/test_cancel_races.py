@@ -27,7 +27,7 @@ OWNER = Owner("w", "h", 1, 0, "CPU")
 
 
 def finish(volume: Volume, job: JobFolder) -> None:
-    """What a worker does when its child has succeeded."""
+    """Finish the attempt as a worker does when its child has succeeded."""
     attempt = job.attempts()[0]
     if attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), ending=SUCCEEDED)):
         job.settle(SUCCEEDED, 1)
@@ -35,7 +35,7 @@ def finish(volume: Volume, job: JobFolder) -> None:
 
 
 def race(machines: Machines, worker: Volume, client: FlaskClient, *, is_running: bool) -> None:
-    """One job: a cancel at the API against the finish where it runs, else against a claim, at a worker."""
+    """Race a cancel at the API against the finish of a running job, else against a worker's claim."""
     job = put_job(machines.volume, small_spec())
     machines.look()
     mine = worker.job_folder(job.id)

@@ -1,6 +1,6 @@
-"""Killed at every system call of a checkpoint's and a dataset's publication: a reader sees whole things or none.
+"""Kills at every system call while a checkpoint and a dataset are published: a reader sees whole things or none.
 
-(The files that are written by `shared.durable` alone, which are all the others, are enumerated in its own test.)
+`shared.durable` alone writes all other files; its own test enumerates its system calls.
 A child is forked, stops itself just before the publication, is traced from there on, and killed at its n-th call.
 """
 
@@ -69,7 +69,7 @@ def can_trace() -> None:
 
 
 def every_kill(forks: ForkServerContext, act: Callable[[str], None], tmp_path: Path) -> Iterator[tuple[str, int, Path]]:
-    """A folder for each call of each kind at which `act` was killed after it stopped itself."""
+    """Yield each call, its number and its folder, at which `act` was killed after it stopped itself."""
     for call in _CALLS:
         for number in range(1, 1000):
             folder = tmp_path / f"{call}-{number}"
@@ -81,7 +81,7 @@ def every_kill(forks: ForkServerContext, act: Callable[[str], None], tmp_path: P
 
 
 def killed_at(forks: ForkServerContext, act: Callable[[str], None], folder: Path, call: str, number: int) -> bool:
-    """Run `act` and kill it at its `number`-th call of a kind; False where it came to its end."""
+    """Run `act` and kill it at its `number`-th call of a kind; return False if it came to its end."""
     child = forks.Process(target=act, args=(str(folder),))
     child.start()
     stat = Path(f"/proc/{child.pid}/stat")

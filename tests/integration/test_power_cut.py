@@ -1,6 +1,6 @@
-"""A power cut behind every write that says "it is safe": an ext4 is shut down without its journal and mounted anew.
+"""A power cut after every write that reports "it is safe": an ext4 is shut down without its journal and mounted again.
 
-On an ext4 in a file, mounted through a loop device, which needs root; elsewhere the tests say why they are skipped.
+The ext4 is in a file, mounted through a loop device, which needs root; elsewhere the tests say why they are skipped.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ class Disk:
         self.path = path
 
     def mount(self) -> None:
-        # By itself the journal would be written every 5 s, and save what nobody asked to be safe.
+        # By default the journal is written every 5 s, which would save data that was never synced.
         told = _run("mount", "-o", "loop,commit=600", str(self._image), str(self.path))
         if told:
             pytest.skip(f"this machine mounts no loop device: {told}")
@@ -43,7 +43,7 @@ class Disk:
         _run("umount", str(self.path))
 
     def lose_power(self) -> None:
-        """Nothing is written from now on; then come back with what is on the disk."""
+        """Drop all that is not on the disk yet, then mount the disk again."""
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
@@ -75,7 +75,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def _run(*command: str) -> str:
-    """What a command said where it failed, else nothing."""
+    """Run a command; return its error message if it failed, else nothing."""
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     return (ran.stderr.strip() or f"{command[0]} failed") if ran.returncode else ""
 
@@ -85,7 +85,7 @@ NEW = b"new!" * 20_000
 
 
 def no_fsync_of(is_this: Callable[[int], bool]) -> Callable[[int], None]:
-    """An fsync that leaves some out."""
+    """Return an fsync that leaves out the files whose mode `is_this` accepts."""
     ours = os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -164,7 +164,7 @@ def test_a_dataset_that_is_published_is_there_and_whole(disk: Disk) -> None:
     assert hashlib.sha256(volume.data_file("grades").read_bytes()).hexdigest() == info.data_sha256
 
 
-# Each step of a write is needed: without it a power cut takes something away.
+# Each step of a write is needed: without it a power cut loses something.
 
 
 def test_without_the_folders_fsync_the_old_file_comes_back(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_for
 from tests.support.wheel import ROOT, Installed, build_wheel
 
 SERVICE = ("api", "shared", "worker")
-# Where nothing listens.
+# An address where nothing listens.
 NOBODY = "http://127.0.0.1:1"
 SHORT = ("--set", "hyperparameters.epochs=2")
 needs_redis = pytest.mark.skipif(find_redis_server() is None, reason="no Redis server here")

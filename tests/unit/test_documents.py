@@ -37,7 +37,7 @@ def leads_somewhere(document: Path, link: str) -> bool:
 
 
 def sections(document: Path) -> set[str]:
-    """The names that GitHub gives to a document's headings."""
+    """Return the names that GitHub gives to a document's headings."""
     headings = re.findall(r"^#+ (.+)$", without_code(document), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""The layout that import-linter's contracts cannot say: no cycle anywhere, and nothing too long to read."""
+"""Layout rules that import-linter's contracts cannot express: no import cycle, and nothing too long to read."""
 
 import ast
 from collections.abc import Iterator

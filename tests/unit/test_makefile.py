@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def plan(venv: Path, *installed: str, gpu: str) -> str:
-    """What `make up` would run where these locks are installed in the environment."""
+    """Return what `make up` would run if these locks are installed in the environment."""
     (venv / "bin").mkdir(parents=True)
     for name in ("bin/python", *installed):
         (venv / name).touch()

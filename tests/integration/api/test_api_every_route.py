@@ -1,7 +1,7 @@
-"""Every route of the table, asked over a real server and in the test's own process: status, headers and body are equal.
+"""Every route of the table, over a real server and in the test's own process: status, headers and body are equal.
 
-What only a server does to an answer (a length, a body that is streamed, a HEAD) is seen here and nowhere else: an empty
-bundle was, since all its tests asked in process.
+Only these tests see what a server alone does to an answer (a length, a streamed body, a HEAD). They found an empty
+bundle, which its own tests, all in process, had missed.
 """
 
 import io
@@ -36,11 +36,11 @@ PART_HEADERS = {
     "PUT": {"Upload-Length": str(len(CSV))},
     "PATCH": {"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?0"},
 }
-# Own to each answer, or said by the server alone.
+# Different in each answer, or set only by the server.
 NOT_COMPARED = {"date", "server", "connection", "x-request-id", "set-cookie", "transfer-encoding"}
 # Counted while the test runs.
 NOT_COMPARED |= {"ratelimit", "ratelimit-policy"}
-# Everything that a moment, a counter or chance is part of.
+# Values that depend on the time, a counter or chance.
 VARIABLE = re.compile(
     r'"(?:request_id|checked_at|seen_at|created_at|revoked_at|expires_at|key|id|code|token|url|prefix|last_used_at|requested_at|now'
     r'|seconds|last_seen_seconds|uptime_seconds|free_bytes|remaining)":\s*(?:"[^"]*"|[0-9.e+-]+|null)'
@@ -81,7 +81,7 @@ def here(api, redis_server):
 
 @pytest.fixture
 def worker(api):
-    """A worker's card, so that the service says that it is ready; on a slow machine for longer than 30 s, too."""
+    """A worker's card, so that the service reports that it is ready; valid for more than 30 s, for a slow machine."""
     card = WorkerCard(
         worker="w", host="h", pid=1, device="CPU", slots=1, child_start="spawn", ready=True, draining=False, running=(),
         started_at=utc_now(), seen_at=time_in(3600),
@@ -95,12 +95,12 @@ def put_dataset_with(volume, name):
     put_dataset(volume, learnable_frame(), name)
 
 
-# What is made anew for each request that takes it in or away.
+# How to make what a request replaces or deletes.
 PUT = {"datasets": put_dataset_with, "models": put_weights, "programs": put_program}
 
 
 def fresh(api, method, rule, number):
-    """A path of what is to be uploaded, or of what was made for this request to change or delete it."""
+    """Return a path to upload to, or of something made for this request to change or delete."""
     name = "shown" if method == "GET" else f"{method.lower()}-{number}"
     kind = rule.split("/")[1]
     if rule == PARTS:
@@ -114,20 +114,20 @@ def fresh(api, method, rule, number):
 
 
 def sweep_of(volume, method, rule, fill):
-    """A sweep to look at, or one that was made for this request to cancel or delete it."""
+    """Return the id of a sweep to view, or of one made for this request to cancel or delete."""
     if method == "GET":
         return fill.sweep.id
     return (running_sweep if rule.endswith("/cancel") else ended_sweep)(volume).id
 
 
 def make_share(api, rule, job_id):
-    """The id of a link to the job, for a route that names one."""
+    """Return the id of a new link to the job, if the route names one."""
     return api.ask("POST", f"/jobs/{job_id}/shares", {}).json["id"] if "<share_id>" in rule else None
 
 
 @pytest.fixture
 def target(api, worker):
-    """Fills a rule's places, with things of this test's own: what one answer changes is not there for the other."""
+    """Fill a rule's placeholders with things of this test only, so that one answer changes nothing for the other."""
     volume = api.volume
     if volume.dataset("grades") is None:
         put_dataset(volume, learnable_frame())
@@ -225,7 +225,7 @@ def first_difference(one, other):
 
 
 def steady(body):
-    """A body without what differs from one answer to the next."""
+    """Return a body without what differs from one answer to the next."""
     try:
         return MOMENT.sub("", VARIABLE.sub("", json.dumps(json.loads(body), sort_keys=True)))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The API does not listen where others reach it without a key, nor on a Redis that is open to everybody."""
+"""The API does not start where others could reach it without a key, or with a Redis that is open to everybody."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.support.waiting import wait_for
 
 
 def refused(volume, **environment):
-    """What the API says instead of starting."""
+    """Return what the API prints instead of starting."""
     done = subprocess.run(
         [sys.executable, "-m", "api"],
         env={"FITSTOP_VOLUME": str(volume.root), "FITSTOP_REDIS_URL": "redis://127.0.0.1:1/0", **environment},

@@ -1,4 +1,4 @@
-"""Redis is away or hangs, the volume is full or read-only: what is answered, how soon, and what is left behind."""
+"""Redis is unavailable or hangs, the volume is full or read-only: the answers, how soon they come, and what is left."""
 
 import shutil
 import signal
@@ -41,19 +41,19 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
-# What a client of Redis waits for an answer by default (shared.queue.make_celery).
+# How long a Redis client waits for an answer by default (shared.queue.make_celery).
 ANSWER_SECONDS = 3
 
 
 def serve(volume, redis_url, folder, **settings):
-    # A disk of 4 MB has no reserve.
+    # A disk of 4 MB has no room for a reserve.
     api = ApiProcess(volume, redis_url, folder / "api.log", **{"FITSTOP_VOLUME_RESERVE_BYTES": "0", **settings})
     api.start()
     return api
 
 
 def posted(api):
-    """The answer to a post, and how many seconds it took; the best of three, since other tests may have the cores."""
+    """Return the answer to a post and its seconds; the best of three, because other tests may use the cores."""
     found = []
     for _ in range(3):
         began = time.monotonic()
@@ -96,7 +96,7 @@ def test_a_job_that_was_posted_without_redis_runs_when_it_is_back(own_redis, vol
 
 
 def below(volume):
-    """Everything on the volume but what is being tidied away."""
+    """Return the paths of all files on the volume."""
     return sorted(str(path.relative_to(volume.root)) for path in volume.root.rglob("*") if path.is_file())
 
 

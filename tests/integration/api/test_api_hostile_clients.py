@@ -13,7 +13,7 @@ from tests.support.redis import RedisServer
 
 @pytest.fixture(scope="module")
 def attacked(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    """One for all attacks and no other test, as some measure what their API holds."""
+    """An API for all attacks and no other test, because some attacks measure what it holds."""
     folder = tmp_path_factory.mktemp("attacked")
     api = ApiProcess(Volume(folder / "volume"), redis_server.url, folder / "api.log")
     api.start()
@@ -30,6 +30,6 @@ def machine() -> Iterator[Measuring]:
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_beside_an_attack_the_api_answers(machine: Measuring, attacked: ApiProcess, attack: Attack) -> None:
     seen = machine.beside(attack, attacked, 1, share=0.5)
-    # More than is promised: other tests may have the machine's cores at this moment.
+    # More than promised, because other tests may use the machine's cores at the same time.
     assert statistics.median(seen.taken) < 200 + 10 * statistics.median(seen.bare)
     assert seen.megabytes < MOST_MEGABYTES

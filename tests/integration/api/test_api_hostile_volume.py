@@ -1,7 +1,7 @@
-"""Who can write the volume reads nothing of the API's machine through it, stops no thread, and makes no key.
+"""Write access to the volume cannot be used to read the API's machine, to block a thread or to make a key.
 
-Each file that the API reads is replaced, in a job of its own, by a link, a FIFO, a folder, a device, a file of a
-terabyte and by nonsense. Every route that reads it is then asked over a real server.
+Each file that the API reads is replaced, in its own job, by a link, a FIFO, a folder, a device, a file of a terabyte
+and nonsense. Every route that reads the file is then requested over a real server.
 """
 
 import json
@@ -79,7 +79,7 @@ def served(redis_server, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outside(served, tmp_path_factory):
-    """What lies on the API's machine and not on the volume: a whole job, and a secret in its training log and model."""
+    """Files on the API's machine outside the volume: a whole job, with a secret in its training log and model."""
     job = finished_job(served.volume)
     folder = tmp_path_factory.mktemp("host") / "job"
     shutil.copytree(job.path, folder)
@@ -131,7 +131,7 @@ def test_no_file_of_a_job_is_more_than_a_file_of_the_job(served, outside, name, 
 
 
 def job_with(volume, name, plant, outside):
-    """A copy of a finished job with the plant in the place of one file."""
+    """Copy a finished job and put the plant in the place of one file."""
     whole, job_id = finished_job(volume), new_job_id()
     job = volume.job_folder(job_id)
     job.path.parent.mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ def incoming(api):
 
 @pytest.fixture
 def large(api):
-    """Images of more bytes together than the server takes as a table (3 MB)."""
+    """Images with more bytes together than the server accepts as a table (3 MB)."""
     return {f"{name}/{number}.bmp": picture(number, (300, 300), "BMP") for name in ("a", "b") for number in range(7)}
 
 

@@ -14,7 +14,7 @@ def test_beside_two_hundred_streams_and_fifty_slow_clients_others_are_served(red
         with crowd(api, job_id, 200, 50) as found:
             tell(attempt, "hello")
             assert found.streaming == 200
-            # Ten times what is promised: other tests may have the machine's cores at this moment.
+            # Ten times what is promised, because other tests may use the machine's cores at the same time.
             assert statistics.median(milliseconds_of_healthz(api, 20)) < 1000
             assert api.ask("GET", f"/jobs/{job_id}").status == 200
     finally:

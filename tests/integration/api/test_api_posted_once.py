@@ -13,7 +13,7 @@ SPEC = {"dataset": {"id": "small", "target": "label"}}
 
 
 def posted(api, key):
-    """The id that a client hears of; None where the API died before it answered."""
+    """Post the job and return its id; None if the API died before it answered."""
     try:
         answer = api.ask("POST", "/jobs", SPEC, **{"Idempotency-Key": key})
     except (OSError, http.client.HTTPException):

@@ -16,7 +16,7 @@ STREAM = {"Accept": "text/event-stream"}
 
 @pytest.fixture(scope="module")
 def keys(api):
-    """The headers of a writing key of each project."""
+    """The headers with a write key of each project."""
     made = {
         name: api.ask("POST", "/keys", {"name": name, "scope": "write", "project": name}).json
         for name in ("red", "blue")
@@ -32,7 +32,7 @@ def finished(api):
 
 
 def plain(answer):
-    """An answer without what is own to each request."""
+    """Return an answer without what differs between requests."""
     document = answer.json
     document.pop("request_id", None)
     document.pop("instance", None)

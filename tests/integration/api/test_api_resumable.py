@@ -70,7 +70,7 @@ def test_a_killed_client_and_a_killed_api_lose_nothing(redis_server, tmp_path, a
         for pid in [api.process.pid, *api.workers()]:
             os.kill(pid, signal.SIGKILL)
         api.process.wait()
-        # Until then it may write what was under way.
+        # Until then it may finish writes that were under way.
         before = arrived(api)
         api.start()
         assert arrived(api) == before

@@ -1,4 +1,4 @@
-"""The API as it is served: its start, its size, what it never imports, and what it does with unkind clients."""
+"""The served API: its start, its size, what it never imports, and how it handles badly behaved clients."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ SPEC = {"dataset": {"id": "small", "target": "label"}, "hyperparameters": {"epoc
 
 
 def raw(api, content, finish=False):
-    """What comes back on a connection on which `content` was sent."""
+    """Return what comes back on a connection after `content` was sent."""
     with socket.create_connection(("127.0.0.1", api.port), timeout=120) as connection:
         connection.sendall(content)
         if finish:

@@ -1,4 +1,4 @@
-"""Counters on a real Redis, shared by all hosts, and what becomes of them when it goes away and comes back."""
+"""Counters on a real Redis, shared by all hosts, and what happens to them when it disappears and comes back."""
 
 import os
 import secrets
@@ -18,7 +18,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture(params=["redis", "memory"])
 def counts(request, redis_server):
-    """Both kinds do the same."""
+    """Both kinds of counters, which must behave the same."""
     kind = RedisCounts(redis_server.url) if request.param == "redis" else MemoryCounts()
     yield kind
     if isinstance(kind, RedisCounts):

@@ -1,4 +1,4 @@
-"""Event streams over a real connection: live, cut and resumed, and no more of them than there are places for."""
+"""Event streams over a real connection: live, cut and resumed, and limited in number."""
 
 import json
 import random
@@ -25,7 +25,7 @@ class Stream:
         self.response = self._connection.getresponse()
 
     def next(self):
-        """The next frame that carries data."""
+        """Return the next frame that carries data; None at the end of the stream."""
         fields = {}
         while line := self.response.readline().decode():
             if line == "\n" and "data" in fields:
@@ -100,7 +100,7 @@ def test_above_the_cap_a_stream_is_refused_and_others_are_still_served(api):
 
 
 def test_a_stream_that_is_cut_and_resumed_a_hundred_times_loses_and_repeats_nothing(api):
-    """Cut at random bytes while events come, also between two attempts; each time resumed behind the last whole one."""
+    """Cut at random bytes while events come, also between two attempts; each time resumed after the last whole one."""
     job, attempt = running_job(api)
     chance = random.Random(7)
     sent = [f"event {number} {'ü' * chance.randrange(200)}" for number in range(400)]
@@ -133,7 +133,7 @@ def test_a_stream_that_is_cut_and_resumed_a_hundred_times_loses_and_repeats_noth
 
 
 def whole_frames(response, budget):
-    """The frames that came whole within so many bytes; and what was cut off, or None where the stream ended."""
+    """Return the whole frames within `budget` bytes, and the part that was cut off; None if nothing was cut off."""
     content = b""
     while len(content) < budget:
         piece = response.read1(min(budget - len(content), 1 + budget // 3))

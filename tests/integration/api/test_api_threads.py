@@ -1,4 +1,4 @@
-"""A thread belongs to a request that is computed, not to a client: here the API has two of them."""
+"""A request holds a thread only while it is computed; here the API has two threads."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def test_event_streams_and_silent_clients_hold_no_thread(
 def test_a_pipe_in_the_place_of_a_file_holds_no_thread(volume: Volume, connected: Callable[[], HTTPConnection]) -> None:
     job = put_job(volume, small_spec())
     unlucky, known = connected(), connected()
-    # A pipe in the place of a file is refused at once; nobody waits for what writes to it.
+    # A pipe in the place of a file is refused at once; no thread waits for its writer.
     job.spec_file.unlink()
     os.mkfifo(job.spec_file)
     unlucky.request("GET", f"/jobs/{job.id}", headers=SIGNED)

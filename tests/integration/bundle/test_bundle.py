@@ -1,4 +1,4 @@
-"""The bundle of a trained job: the same bytes each time, and predictions with nothing of Fitstop installed."""
+"""The bundle of a trained job: the same bytes each time, and predictions without Fitstop installed."""
 
 import csv
 import io
@@ -66,7 +66,7 @@ def fetched(client, job, to: Path) -> Path:
 
 
 def expected(job, data):
-    """The model's outputs for the data as training knew it."""
+    """Return the model's outputs for the data as training knew it."""
     [attempt] = job.attempts()
     pipeline = skops.io.load(attempt.preprocessing_file, trusted=["numpy.dtype"])
     best = json.loads(attempt.manifest_file.read_text())["best"]
@@ -98,7 +98,7 @@ def test_a_bundle_predicts_without_fitstop_what_the_model_says(app, tmp_path):
     jobs = [binary, classes, regression]
     folders = [fetched(client, job, tmp_path / "elsewhere") for job in jobs]
     for folder in folders:
-        # Columns in another order, one that nobody knows, a separator of its own, one value missing.
+        # Columns in another order, an unknown one, another separator, and one missing value.
         rows = data.assign(unknown="x")[["unknown", *reversed(data.columns)]].astype(object)
         rows.loc[3, "a"] = None
         rows.to_csv(folder / "rows.csv", index=False, sep=";")
@@ -121,7 +121,7 @@ def test_a_bundle_predicts_without_fitstop_what_the_model_says(app, tmp_path):
     is_near(out[1]["probability_mid, or so"], outputs[1][:, 2])
     assert (out[1]["prediction"][rest] == [names[number] for number in outputs[1][rest].argmax(axis=1)]).all()
     is_near(out[2]["prediction"], outputs[2][:, 0])
-    # Without the value the first two cannot say; the third fills it in, as it learnt to.
+    # Without the value the first two predict nothing; the third fills it in, as it was fitted to.
     assert [found["prediction"][3] for found in out[:2]] == [""] * 2
     assert np.isfinite(float(out[2]["prediction"][3]))
 

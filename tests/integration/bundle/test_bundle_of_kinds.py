@@ -1,4 +1,4 @@
-"""Images from a folder and arrays from an `.npz` to the end of the way: predicted elsewhere as the manifest says."""
+"""Images from a folder and arrays from an `.npz`, end to end: predictions elsewhere agree with the manifest."""
 
 import io
 import subprocess
@@ -36,7 +36,7 @@ EPOCHS = {"hyperparameters": {"epochs": 2, "learning_rate": 0.01}}
 
 
 def train(api, volume, dataset_id, tmp_path):
-    """The dataset's id is all that is said of the data and the model; a job and its rows."""
+    """Train a job that names only the dataset's id; return the job and its rows."""
     answer = api.ask("POST", "/jobs", {"dataset": {"id": dataset_id}, **EPOCHS})
     assert answer.status == 202, answer.json
     job = volume.job_folder(answer.json["id"])
@@ -47,7 +47,7 @@ def train(api, volume, dataset_id, tmp_path):
 
 
 def put_folder(api, folder, monkeypatch):
-    """The digits in class folders, sent by the command."""
+    """Write the digits into class folders and send them with the command."""
     for name, encoded in digit_images(160).items():
         (folder / name).mkdir(parents=True)
         for number, content in enumerate(encoded):
@@ -60,7 +60,7 @@ def put_folder(api, folder, monkeypatch):
 
 
 def write_images(volume, selected, folder):
-    """The validation images as files, and the class of each by its file."""
+    """Write the validation images as files; return the class of each by its file."""
     frame = pd.read_parquet(volume.datasets / "pictures" / "data.parquet").iloc[selected]
     folder.mkdir()
     files = {
@@ -72,7 +72,7 @@ def write_images(volume, selected, folder):
 
 
 def plain_keras(folder, data):
-    """What the bundle's model gives for the validation part, evaluated by Keras alone."""
+    """Return Keras's own evaluation of the bundle's model on the validation part."""
     inputs, targets = data.validation.take(slice(None))
     return keras.models.load_model(folder / "model.keras").evaluate(inputs, targets, verbose=0, return_dict=True)
 

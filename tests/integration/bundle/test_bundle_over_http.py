@@ -1,4 +1,4 @@
-"""A bundle as clients get it, from a real server: whole, with its length and its hash stated."""
+"""A bundle from a real server: whole, with its length and its hash."""
 
 import hashlib
 import io
@@ -38,7 +38,7 @@ def test_a_bundle_comes_whole_with_its_length_and_hash(api, volume):
     assert (whole.status, len(whole.body)) == (200, int(whole.headers["Content-Length"]))
     archive = zipfile.ZipFile(io.BytesIO(whole.body))
     assert archive.read(f"{job.id}/model.keras") == MODEL
-    # The attempt is one from before there were schemas.
+    # The attempt is from before schemas existed.
     assert archive.read(f"{job.id}/prepare.py") == Path(prepare.__file__).read_bytes()
     assert f"{job.id}/schema.json" not in archive.namelist()
     digest = b64encode(hashlib.sha256(whole.body).digest()).decode()

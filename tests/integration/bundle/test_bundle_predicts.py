@@ -1,4 +1,4 @@
-"""To the end of the way: upload, train, download, and predict elsewhere as well as the manifest says."""
+"""End to end: upload, train, download, and predict elsewhere as well as the manifest says."""
 
 import subprocess
 import sys
@@ -79,7 +79,7 @@ def train(api, volume, dataset):
 
 
 def validation_rows(frame, dataset):
-    """Where the validation part stands in the file."""
+    """Return the row numbers of the validation part in the file."""
     used = frame.drop(columns=dataset["drop_columns"])
     left = used if dataset.get("missing") == "impute" else used.dropna()
     return train_test_split(left.index, test_size=0.2, random_state=42)[1]

@@ -26,7 +26,7 @@ OWN_MARKS = ("-999", "99", "missing")
 
 
 def write_csv(pick, all_marks):
-    """A file of a few columns, as a person, a spreadsheet or a program would have written it."""
+    """Return a file of a few columns that a person, a spreadsheet or a program might have written."""
     separator, line_break = pick.choice(",;\t|"), pick.choice(["\n", "\r\n"])
     rows, kinds = pick.randint(3, 40), pick.sample(sorted(CELLS), 5)
     columns = [write_cells(kind, rows, pick, all_marks) for kind in kinds]

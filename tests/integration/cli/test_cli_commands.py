@@ -1,4 +1,4 @@
-"""Every command against a real HTTP server: what it asks, what it prints where, with which status it ends."""
+"""Every command against a real HTTP server: its requests, its output and its exit status."""
 
 import hashlib
 import io

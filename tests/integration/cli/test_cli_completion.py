@@ -12,7 +12,7 @@ from fitstop.cli.main import main
 
 
 def complete(url, *words, folder):
-    """What bash is offered for the last word."""
+    """Return what bash offers for the last word."""
     line = " ".join(["fitstop", *words])
     asked = {"_FITSTOP_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
     environment = {**os.environ, "FITSTOP_URL": url, **asked}
@@ -40,7 +40,7 @@ def sweeps(canned, make_job, make_page):
 
 
 def offered(command, begin):
-    """What any shell is offered, asked in this process."""
+    """Return what any shell offers, asked in this process."""
     return [one.value for one in ShellComplete(main, {}, "fitstop", "").get_completions([command], begin)]
 
 

@@ -18,7 +18,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def service(canned, make_page):
-    """A service that takes the key `good`."""
+    """A service that accepts the key `good`."""
 
     def jobs(asked):
         if asked.headers.get("Authorization") != "Bearer good":

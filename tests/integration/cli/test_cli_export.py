@@ -62,9 +62,9 @@ def finish(service, job):
 
 @pytest.fixture
 def without_tensorflow(monkeypatch):
-    """TensorBoard reads files by itself where this module is: loading TensorFlow for it takes many seconds.
+    """Make TensorBoard read files without TensorFlow, which takes many seconds to load.
 
-    It keeps to that for good, so a test that needs TensorBoard afterwards imports it again.
+    TensorBoard keeps this choice permanently, so a later test that needs TensorBoard imports it again.
     """
     monkeypatch.setitem(sys.modules, "tensorboard.compat.notf", ModuleType("notf"))
     yield
@@ -93,7 +93,7 @@ def test_tensorboard_reads_each_row_once_also_after_another_export(run, service,
 
 
 class Mlflow:
-    """What an MLflow server keeps of runs, behind the canned answers."""
+    """The runs of an MLflow server, behind the canned answers."""
 
     def __init__(self, canned):
         self.experiments, self.runs, self.metrics, self.updates = {}, [], [], []

@@ -44,7 +44,7 @@ class Senders:
         self.sender = LiveExport(self.client, self.server, "fitstop", self.said.append)
 
     def look(self):
-        """One look; a sender whose request was cut is killed, and the next one looks."""
+        """Look once; a sender whose request was cut is killed, and the next one looks."""
         while True:
             try:
                 self.sender.look()
@@ -73,7 +73,7 @@ def lose(attempt):
 
 
 def live(service, look):
-    """A job that is lost twice, each time after an epoch that it computes once more; `look` after each step."""
+    """Run a job that is lost twice, each time after an epoch that it computes again; `look` after each step."""
     job = put_job(service.volume, small_spec(name="wine", metadata={"team/é": "a"}))
     look()
     for number, (first, last) in enumerate([(1, 3), (3, 4), (4, 6)], 1):

@@ -1,6 +1,6 @@
-"""Every command against a service that is not there, fails or answers nonsense, and with files that cannot be read.
+"""Every command against a service that is unreachable, fails or answers nonsense, and with files that cannot be read.
 
-One message on stderr and a status that says what happened, and never a traceback.
+Each prints one message on stderr and ends with a status that says what happened, and never with a traceback.
 """
 
 import json
@@ -26,7 +26,7 @@ FILES = {
     "weights.h5": "weights",
 }
 
-# What is typed for each command that asks the service.
+# The arguments for each command that sends requests to the service.
 ASKING: dict[str, list[list[str]]] = {
     "run": [["train.py", "--detach"]],
     "submit": [["job.json"], ["job.json", "--watch"]],
@@ -81,14 +81,14 @@ ASKING: dict[str, list[list[str]]] = {
     "workers": [[]],
     "queue": [[]],
 }
-# Those that ask no service, or start one.
+# Commands that send no request to the service, or start one.
 OWN = {
     "up", "down", "demo", "login", "context list", "context use", "context remove", "config", "doctor", "completion",
     "volume copy",
 }  # fmt: skip
 
 PROBLEM = {"title": "No", "detail": "because", "status": 500, "code": "no"}
-# Status, body and headers of every answer; no status hangs up.
+# Status, body and headers of every answer; without a status the server hangs up.
 FAULTS = {
     "hangs up": (None, b""),
     "fails": (500, {**PROBLEM, "request_id": "r1"}),
@@ -118,7 +118,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, content in FILES.items():
         Path(name).write_text(content)
-    # Each client reads the certificates of all authorities otherwise, which takes longer than the rest of a command.
+    # Otherwise each client reads the certificates of all authorities, which takes longer than the rest of a command.
     context = ssl.create_default_context()
     monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: context)
     return tmp_path
@@ -130,7 +130,7 @@ def fitstop(url: str, command: str, *arguments: str) -> Result:
 
 
 def what_is_wrong(result: Result, expected: int | None = None) -> str:
-    """Why this is no good end of a command that could not do its work; empty where it is one."""
+    """Return why a command that could not do its work has not ended properly; empty if it has."""
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         return f"{type(result.exception).__name__}: {result.exception}"
     messages = [line for line in result.stderr.splitlines() if line.startswith(("fitstop: ", "Error: "))]
@@ -144,9 +144,9 @@ def test_every_command_is_here():
 
 
 def wrong_ends(url: str, fault: str, expected: int | None = None, passed_on: frozenset[str] = frozenset()) -> list[str]:
-    """The commands that ask the service and end otherwise than they should, each with how it ended.
+    """Return the commands that ask the service and end wrongly, each with how it ended.
 
-    Of the ways to type a command each fault gets another one.
+    Each fault uses another way to type a command.
     """
     found = []
     for command in sorted(ASKING.keys() - passed_on):
@@ -177,13 +177,13 @@ def test_login_says_so_too(canned):
         assert what_is_wrong(result) == "" or name == "is of another kind", name
 
 
-# What is typed with a file that cannot be used in place of FILE.
+# Commands that get an unusable file in place of FILE.
 READING = {
     "run FILE --detach", "submit FILE", "sweep FILE", "datasets put wine FILE", "models put base FILE",
     "programs put mine FILE",
 }  # fmt: skip
 UNREADABLE = ("missing.json", "folder.json", "loop.json", "missing/job.json", "job.json/job.json", "bad\udcff.json")
-# What is no document of a job.
+# Contents that are not a job's document.
 UNUSABLE = {
     "empty": b"", "half": b'{"dataset": {"id"', "latin": b'{"name": "caf\xe9"}', "zeros": bytes(1000), "number": b"5",
     "nested": b"[" * 300, "anchors": b"a: &a [*a]", "twice": b'{"name": 1, "name": 2}',
@@ -197,7 +197,7 @@ def test_a_file_that_cannot_be_read_is_named(typed, canned, folder):
     wrong = {}
     for name in UNREADABLE:
         if name == "folder.json" and typed.startswith(("datasets", "programs", "run")):
-            continue  # a folder is sent, too
+            continue  # these send folders, too
         result = fitstop(canned.url, *[name if word == "FILE" else word for word in typed.split()])
         wrong[name] = what_is_wrong(result)
     assert {name: one for name, one in wrong.items() if one} == {}

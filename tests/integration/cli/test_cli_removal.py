@@ -1,4 +1,4 @@
-"""A removal that costs other jobs something is asked about first."""
+"""A removal that affects other jobs asks for confirmation first."""
 
 import pytest
 
@@ -22,7 +22,7 @@ REMOVALS = {
 
 @pytest.fixture
 def deleted(canned):
-    """What the service was asked to delete."""
+    """Return the paths that the service was asked to delete."""
     for path in ("/datasets/wine", "/models/resnet", "/programs/cats", "/jobs/job_01K80000000000000000000001"):
         canned.on("DELETE", path, b"", 204)
     return lambda: [one.path for one in canned.asked if one.method == "DELETE"]
@@ -34,7 +34,7 @@ def test_it_asks_when_a_job_depends_on_what_is_removed(
 ):
     user, other = make_job(2, "succeeded", **USERS[case]), make_job(3, "succeeded", spec={"dataset": {"id": "other"}})
     canned.on("GET", "/jobs", make_page(other, user))
-    # Nobody can answer.
+    # There is no terminal for an answer.
     refused = fitstop(*REMOVALS[case])
     assert (refused.exit_code, deleted()) == (2, [])
     assert "1 job " in refused.stderr

@@ -26,7 +26,7 @@ def script(fitstop, tmp_path, monkeypatch):
 
 @pytest.fixture
 def service(canned, script):
-    """A service that has no program yet; what it was asked is in `canned.asked`."""
+    """A service without programs; `canned.asked` holds its requests."""
 
     def receive(asked):
         return 201, {"id": "cats", "version": "v" * 64, "warnings": ["mind the gap"], "broken": {"a.py": "line 2: no"}}

@@ -23,7 +23,7 @@ START_SECONDS = 90
 
 
 class Up:
-    """One `fitstop up` on a folder; `said` is all that it printed."""
+    """One `fitstop up` on a folder; `said` is its whole output."""
 
     def __init__(self, folder: Path, number: int, *arguments: str) -> None:
         self.data = folder / "data"
@@ -33,7 +33,7 @@ class Up:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Up":
-        # A free port: several processes of pytest would race for 8000.
+        # A free port: several processes of pytest would compete for 8000.
         port = [] if "--port" in self._arguments else ["--port", "0"]
         command = [sys.executable, "-m", "fitstop.cli.main", "up", "--data", str(self.data), *port, *self._arguments]
         with self._log.open("wb") as log:
@@ -71,7 +71,7 @@ def environment(**more):
 
 @pytest.fixture
 def make_up(tmp_path):
-    """Stacks on one folder, none of them left behind."""
+    """Make stacks on one folder; none is left behind."""
     started = []
 
     def make(*arguments):
@@ -87,7 +87,7 @@ def make_up(tmp_path):
 
 
 def processes_of(folder: Path) -> dict[int, str]:
-    """The processes that know the folder, by their environment or their command."""
+    """Return the processes that have the folder in their environment or their command."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -101,7 +101,7 @@ def processes_of(folder: Path) -> dict[int, str]:
 
 
 def component(up: Up, name: str) -> int:
-    """The process that `up` started as `name`: the child of `up` with an argument of that name."""
+    """Return the pid of the component: the child of `up` with an argument of that name, 0 if there is none."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
@@ -122,7 +122,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
 class Api:
-    """A stack's API, with its key, as other commands know them: from cli.json."""
+    """A stack's API with its key, both from cli.json as for other commands."""
 
     def __init__(self, up: Up) -> None:
         told = json.loads((up.data / "cli.json").read_text())
@@ -244,7 +244,7 @@ def test_a_kill_of_up_itself_leaves_nothing_behind_and_the_folder_can_be_used_ag
 
 
 def test_a_component_that_never_lives_is_given_up_with_its_last_words(make_up):
-    # A plain file where the API and the worker want their folder.
+    # A plain file where the API and the worker need a folder.
     up = make_up()
     up.data.mkdir()
     (up.data / "volume").mkdir()
@@ -252,7 +252,7 @@ def test_a_component_that_never_lives_is_given_up_with_its_last_words(make_up):
     up.start()
     assert wait_for_end(up.process, START_SECONDS) == 7
     assert "died 5 times" in up.said()
-    # Of the component that was the first to die five times.
+    # The words of the component that was the first to die five times.
     assert re.search(rf"File exists: '?{re.escape(str(up.data))}/volume/jobs", up.said())
 
 

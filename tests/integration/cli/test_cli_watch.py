@@ -27,7 +27,7 @@ def event(number, message, kind="epoch"):
 
 @pytest.fixture
 def script(canned, make_job, make_page):
-    """A job that goes through the given states, one for each look, with one event more each time."""
+    """Make a job go through the given states, one for each look, with one event more each time."""
 
     def play(*states):
         looks = iter(states)

@@ -1,6 +1,6 @@
-"""A killed run that goes on equals one that was never touched: the promise that everything else rests on.
+"""A killed run that continues equals an uninterrupted one: the promise on which everything else rests.
 
-A few seeded jobs on each engine here; `make resume-proof` runs as many as are wanted.
+A few seeded jobs on each engine here; `make resume-proof` runs any number.
 """
 
 import os
@@ -53,7 +53,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Those that killed runs keep for each other; the untouched ones compile by themselves."""
+    """The compiled programs that killed runs share; untouched runs compile their own."""
     return tmp_path_factory.mktemp("programs")
 
 
@@ -108,7 +108,7 @@ def test_a_run_that_is_killed_while_its_best_model_is_evaluated_is_evaluated_by_
 
 
 def evaluations(job: JobFolder) -> list[dict[str, Any] | None]:
-    """What the evaluation of each attempt says of the model."""
+    """Return what the evaluation of each attempt says about the model."""
     found = [read_evaluation(attempt) for attempt in job.attempts()]
     return [one and one.model_dump(exclude={"computed_at", "seconds"}) for one in found]
 

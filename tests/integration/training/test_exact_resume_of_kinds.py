@@ -1,6 +1,6 @@
-"""A killed run on images and arrays equals one that was never touched.
+"""A killed run on images and arrays equals one that was never killed.
 
-Three kinds here, each on one engine; `make resume-proof-kinds` kills as many jobs as are wanted, of every kind.
+Three kinds here, each on one engine; `make resume-proof-kinds` kills any number of jobs, of every kind.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def forks() -> ForkServerContext:
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -> Callable[[str, str], Outcome]:
-    """What becomes of a job that nobody kills."""
+    """Return the outcome of a job that is never killed."""
     volume = Volume(tmp_path_factory.mktemp("untouched"))
     put_kinds(volume, 120)
 

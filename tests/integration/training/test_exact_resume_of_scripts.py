@@ -1,6 +1,6 @@
-"""A script that is killed and begins at its first line again ends as one that was never touched.
+"""A script that is killed and starts again at its first line ends like one that was never killed.
 
-Five scripts here; `make script-proof` kills all of `examples/scripts` as often as wanted.
+Five scripts here; `make script-proof` kills all of `examples/scripts` any number of times.
 """
 
 from multiprocessing.context import ForkServerContext

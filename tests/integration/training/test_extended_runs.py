@@ -1,4 +1,4 @@
-"""A job that carries on with another one equals the job that had its settings from the start, bit for bit."""
+"""A job that extends another one equals the job that had its settings from the start, bit for bit."""
 
 import random
 from multiprocessing.context import ForkServerContext

@@ -16,7 +16,7 @@ from tests.support.weights import put_weights_file
 
 
 def put_model(volume: Volume, folder: Path) -> dict[str, Any]:
-    """Data and weights on the volume; the model that starts from them."""
+    """Put data and weights on the volume; return the model that starts from them."""
     put_dataset(volume, learnable_frame(160))
     keras.utils.set_random_seed(99)
     layers = [keras.layers.Dense(8, activation="relu"), keras.layers.BatchNormalization(), keras.layers.Dropout(0.2)]

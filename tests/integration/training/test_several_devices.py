@@ -45,7 +45,7 @@ def test_two_devices_give_the_numbers_of_one(volume: Volume) -> None:
 
 
 def test_a_run_on_two_devices_resumes_inside_an_epoch_bit_for_bit(volume: Volume) -> None:
-    """With augmentation, dropout, and batch normalization, of which each device has statistics of its own.
+    """With augmentation, dropout, and batch normalization, whose statistics are separate for each device.
 
     `python -m proofs.resume_proof --kinds --engine "two devices"` does it with the other kinds of data and models.
     """

@@ -1,5 +1,6 @@
-"""What a rolling upgrade does to a volume: documents with fields that are new, or that are not there yet, and of a
-newer format. Each document of a volume of version e06c457 has its turn.
+"""A rolling upgrade of a volume: documents with new fields, without fields that come later, and of a newer format.
+
+Each document of a volume of version e06c457 has its turn.
 """
 
 import json
@@ -70,7 +71,7 @@ from worker.supervisor.claim import Owner, claim_next
 from worker.training.resume.point import read_point, write_point
 from worker.training.resume.store import newest_point, owner_of
 
-# Bottom up: a model comes after those that it is made of.
+# Bottom up: a model comes after the models that it contains.
 MODELS: tuple[type[BaseModel], ...] = (
     Best, LastImprovement, Patience, PlateauWait, EpochProgress,
     Positive, TableSpec, DenseSpec, Hyperparameters, ModelCheckpointSpec, ReduceLROnPlateauSpec, EarlyStoppingSpec,
@@ -85,9 +86,9 @@ DOCUMENTS = document_names()
 
 @contextmanager
 def grown(*models: type[BaseModel]) -> Iterator[None]:
-    """The models as a later version may have them: with one more field, which has a default."""
+    """Give the models one more field with a default, as a later version may have."""
     for model in models:
-        # Of the fields of Positive exactly one is given, so a new one is None where it is not.
+        # Exactly one field of Positive is given, so a new one is None by default.
         default = None if model is Positive else 7
         model.__pydantic_fields__["added_later"] = FieldInfo(annotation=int | None, default=default)
     _rebuild()
@@ -106,7 +107,7 @@ def _rebuild() -> None:
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """What the routes answer of the volume as it is."""
+    """The routes' answers on the unchanged volume."""
     return answers(unpacked(tmp_path_factory.mktemp("untouched")).app())
 
 
@@ -116,7 +117,7 @@ def old(tmp_path: Path) -> OldVolume:
 
 
 def add_fields(document: Any) -> None:
-    """Unknown fields in every object of a document but in those whose names are data."""
+    """Add unknown fields to every object of a document, except objects whose names are data."""
     for inner in document.values() if isinstance(document, dict) else document:
         if isinstance(inner, dict | list):
             add_fields(inner)
@@ -189,7 +190,7 @@ def test_a_running_job_resumes_equal_with_unknown_fields_in_all_of_its_documents
         point = read_point(path)
         for part in (point.manifest, point.callbacks):
             add_fields(part)
-        # The bytes of its spec are others now, as if a newer version had written them from the start.
+        # The bytes of its spec have changed, as if a newer version had written them from the start.
         write_point(path, replace(point, owner=owner_of(attempt.job.spec_file.read_bytes())))
     assert_resumed_as_twin(resumed(old))
 
@@ -206,7 +207,7 @@ def test_a_document_of_a_newer_format_is_set_aside_alone(name: str, old: OldVolu
 
 
 def assert_set_aside_alone(job_id: str, found: Answers, untouched: Answers) -> None:
-    """The job's own routes say what is wrong, and all others answer as before."""
+    """Check that the job's own routes report what is wrong, and that all others answer as before."""
     own = {path: answer for path, answer in found.items() if job_id in path}
     others = {
         path: answer

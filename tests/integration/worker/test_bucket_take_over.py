@@ -1,4 +1,4 @@
-"""Workers that share a bucket alone: one that was frozen gives way, one that is asked to end hands its job back."""
+"""Workers that share only a bucket: a frozen one gives way, and one that is asked to end hands its job back."""
 
 import signal
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from tests.support.worker_process import WorkerProcess, is_running
 
 LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
 QUICK = {"FITSTOP_BUCKET_SECONDS": "0.3", "FITSTOP_RESUME_SECONDS": "0.3"}
-# A worker of a busy machine must not count as lost by itself.
+# A worker must not count as lost only because its machine is busy.
 PATIENT = {
     "FITSTOP_HEARTBEAT_SECONDS": "0.5", "FITSTOP_SELF_STOP_SECONDS": "12", "FITSTOP_TAKE_OVER_SECONDS": "15",
 }  # fmt: skip
@@ -28,7 +28,7 @@ def start(machines, s3_server, tmp_path):
     started = []
 
     def start_worker(name):
-        # Of the volume a worker process needs the address alone.
+        # A worker process needs only the volume's address.
         volume = SimpleNamespace(root=machines.address)
         environment = {"FITSTOP_DATA": str(tmp_path / name), **QUICK, **PATIENT}
         worker = WorkerProcess(volume, "none", tmp_path / f"{name}.log", **environment)

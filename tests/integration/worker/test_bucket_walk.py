@@ -1,4 +1,4 @@
-"""The way of a user whose volume is in a bucket: an API over HTTP, and a worker that shares nothing else with it."""
+"""A user's workflow with a volume in a bucket: an API over HTTP, and a worker that shares nothing else with it."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from tests.support.worker_process import WorkerProcess
 
 SPEC = {
     "dataset": {"id": "rows", "target": "y"},
-    # A model of more than 1 MiB: a look leaves it in the bucket until somebody asks for it.
+    # A model of more than 1 MiB: a look leaves it in the bucket until it is needed.
     "model": {"kind": "dense", "layers": [640, 512]},
     "hyperparameters": {"epochs": 2, "batch_size": 64},
 }
@@ -104,7 +104,7 @@ def answers_with_jobs(api: ApiProcess) -> bool:
     try:
         return api.ask("GET", "/jobs").status == 200
     except OSError:
-        # Between the stand-in and the API nothing listens.
+        # Nothing listens between the stand-in and the API.
         return False
 
 

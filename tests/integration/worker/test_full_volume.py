@@ -1,4 +1,4 @@
-"""A volume that is full, read-only or away costs no job: the queue waits, and continues by itself.
+"""A volume that is full, read-only or unavailable costs no job: the queue waits, and continues by itself.
 
 The short form of `python -m proofs.full_volume`.
 """
@@ -105,7 +105,7 @@ def test_a_full_volume_fails_no_job_and_all_end_after_there_is_room(
     running = post(LARGE)
     wait_for(lambda: has_saved(running))
     queued = [post(small_spec()) for _ in range(2)]
-    # More than a resume point, but not beside the reserve.
+    # Room for a resume point, but not beside the reserve.
     disk.fill(leave_bytes=12 * MB)
     end = wait_for(running.attempts()[0].end, 30)
     assert disk.free_bytes >= 8 * MB
@@ -135,7 +135,7 @@ def test_on_a_read_only_volume_jobs_wait(
     pauses = small_worker.log.read_text().count("no job is claimed for now")
 
     def is_read_only() -> bool:
-        """The worker stands still meanwhile: it would claim the job, and may have a file open for writing."""
+        """Whether the disk is read-only now. The worker is stopped: it would claim the job or may write a file."""
         small_worker.send(signal.SIGSTOP)
         try:
             disk.make_read_only()

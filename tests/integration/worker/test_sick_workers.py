@@ -1,4 +1,4 @@
-"""A worker that something makes sick fails no job: a short form of `make sick-workers`."""
+"""A worker with a fault fails no job: a short form of `make sick-workers`."""
 
 import random
 import signal
@@ -27,7 +27,7 @@ def machine(
     shared_volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
     log = tmp_path_factory.mktemp("log") / "worker.log"
-    # The path of a socket has 107 bytes at most.
+    # The path of a socket has at most 107 bytes.
     with tempfile.TemporaryDirectory() as short:
         machine = Machine(Path(short))
         limit = {"FITSTOP_CHILD_START_SECONDS": "2"}
@@ -48,7 +48,7 @@ def posted(volume: Volume, job_queue: JobQueue) -> JobFolder:
 
 
 def codes(job: JobFolder) -> list[tuple[str, bool]]:
-    """Of each attempt that brought an error."""
+    """Return the code of each attempt's error, and whether it counts as a failure."""
     ends = [attempt.end() for attempt in job.attempts()]
     return [(end.error.code, end.is_failure) for end in ends if end and end.error]
 
@@ -73,7 +73,7 @@ def test_a_worker_whose_own_disk_is_full_hands_back_says_so_and_trains_when_ther
     wait_for(lambda: not unfit(shared_volume))
 
 
-# The last test of the worker that both of them share.
+# The last test with the worker that both of them share.
 def test_a_worker_replaces_its_fork_server_fails_no_job_and_ends_while_all_of_it_is_frozen(
     machine: Machine, shared_volume: Volume, shared_job_queue: JobQueue
 ) -> None:

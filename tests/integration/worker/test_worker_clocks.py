@@ -1,4 +1,4 @@
-"""Nobody pays for the time in which nobody works, whatever the wall clocks of the workers say."""
+"""Time in which no worker trains costs nothing, whatever the workers' wall clocks show."""
 
 import time
 from pathlib import Path

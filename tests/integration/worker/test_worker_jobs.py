@@ -193,7 +193,7 @@ def test_a_killed_child_leaves_the_worker_alive_and_the_job_ends_well(post: Post
 def test_a_job_that_kills_each_of_its_children_fails_after_three(
     post: Post, worker: WorkerProcess, shared_volume: Volume
 ) -> None:
-    # In one epoch that lasts for minutes: after a resume point the count would begin at zero.
+    # In one epoch that lasts for minutes: after a resume point the count would start again at zero.
     put_dataset(shared_volume, learnable_frame(40_000), "endless")
     endless = {"epochs": 1, "batch_size": 1, "engine": "stock", "xla": False}
     job = post(dataset={"id": "endless"}, hyperparameters=endless)

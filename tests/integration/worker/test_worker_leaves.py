@@ -13,7 +13,7 @@ from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
 
-# A worker whose driver is a file: it names the GPU until the file is gone. All else is the real worker.
+# A worker with a file as its driver, which reports the GPU until the file is removed. All else is the real worker.
 ON_A_GPU = """
 import sys
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_worker_with_nothing_to_do_finishes_its_job_runs_the_hook_and_ends(
 ) -> None:
     put_dataset(volume, learnable_frame())
     job = put_job(volume, small_spec())
-    # The limit is up before the first job can be heard: it is the waiting job that keeps the worker.
+    # The limit is reached before the first notification can come: the waiting job keeps the worker.
     worker = WorkerProcess(
         volume, redis_server.url, tmp_path / "worker.log", FITSTOP_IDLE_EXIT_SECONDS="0.01",
         FITSTOP_IDLE_HOOK=f"echo stopped > {tmp_path}/hook.txt",

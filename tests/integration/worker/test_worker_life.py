@@ -1,4 +1,4 @@
-"""What becomes of jobs when their worker is taken away."""
+"""What happens to jobs when their worker stops, freezes or is killed."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ class Pair:
         return job
 
     def worker_of(self, job: JobFolder) -> WorkerProcess | None:
-        """The one whose card says that it runs a job."""
+        """Return the worker whose card shows that it runs the job."""
         pids = {run.job: card.pid for card in self.volume.worker_cards() for run in card.running}
         return next((worker for worker in self.workers if worker.pid == pids.get(job.id)), None)
 
@@ -71,7 +71,7 @@ def trains(job: JobFolder, attempt: int = 1) -> bool:
 
 
 def _spoil(redis_server: RedisServer) -> None:
-    """Give every key that Celery uses, and that older versions used, a type that is none of theirs."""
+    """Give every key that Celery uses, and that older versions used, a wrong type."""
     bindings = (f"_kombu.binding.{QUEUE}", f"_kombu.binding_permanent.{QUEUE}", "_kombu.binding.celery")
     with redis_server.client() as client:
         found = {name.decode() for name in client.keys("*")}
@@ -100,7 +100,7 @@ def test_a_worker_without_redis_finds_jobs_when_redis_is_back(
     assert hardy_worker.is_alive()
 
 
-# The last test of the worker that all of them share.
+# The last test with the worker that all of them share.
 def test_a_worker_stays_without_a_job_and_sigterm_hands_one_back_without_counting_a_failure(
     hardy_worker: WorkerProcess, shared_volume: Volume, shared_job_queue: JobQueue
 ) -> None:
@@ -171,7 +171,7 @@ def test_a_frozen_machine_is_taken_over_and_when_it_thaws_its_child_stops_and_no
     assert wait_for(job.result).attempt == 2
 
 
-# The last test of the pair, which loses one of them.
+# The last test with the pair: one of the two workers is killed.
 def test_a_killed_worker_takes_its_children_along_and_another_goes_on(pair: Pair) -> None:
     job = pair.post()
     wait_for(lambda: trains(job))

@@ -1,4 +1,4 @@
-"""Jobs whose processes are taken away again and again, with the limits that the product has."""
+"""Jobs whose processes are killed again and again, with the product's own limits."""
 
 import os
 import signal
@@ -80,7 +80,7 @@ def test_a_job_that_takes_its_worker_down_each_time_ends_and_names_the_workers_a
 ) -> None:
     put_dataset(volume, learnable_frame())
     start("careful")
-    # It takes hardly any processor time, for as long as the others take.
+    # It takes hardly any processor time, for as long as the other jobs run.
     beside = put_script_job(volume, "import time\nprint('begins', flush=True)\nwhile True:\n    time.sleep(0.1)\n")
     job_queue.notify(beside.id)
     wait_for(lambda: beside.attempts() and "begins" in output_of(beside.attempts()[0]))

@@ -1,4 +1,4 @@
-"""XLA's programs are kept for later jobs, of this worker and of later ones: sooner, and the same to the last bit."""
+"""XLA's programs are kept for later jobs of this and later workers, which start sooner and give the same bits."""
 
 import signal
 from collections.abc import Iterator
@@ -46,12 +46,12 @@ def done(volume: Volume, job_queue: JobQueue, **hyperparameters: object) -> JobF
 
 
 def kept(cache: Path) -> dict[Path, int]:
-    """The kept programs, and when each was written."""
+    """Return the kept programs, and when each was written."""
     return kept_files(cache, "threads")
 
 
 def kept_files(cache: Path, what: str) -> dict[Path, int]:
-    """The kept files whose names begin so, and when each was written."""
+    """Return the kept files whose names begin with `what`, and when each was written."""
     return {file: file.stat().st_mtime_ns for file in cache.glob(f"compiled-programs/*/{what}-*")}
 
 
@@ -128,7 +128,7 @@ def test_where_a_kept_program_cannot_be_loaded_the_job_begins_again_without_any_
 def test_the_folder_of_a_worker_goes_with_it_and_that_of_one_that_was_killed_with_the_next(
     shared_volume: Volume, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    # Not named after the test: the path of a socket has 107 bytes at most.
+    # Not named after the test: the path of a socket has at most 107 bytes.
     folder = tmp_path_factory.mktemp("temporary")
     worker = WorkerProcess(shared_volume, redis_server.url, folder / "worker.log", TMPDIR=str(folder))
     try:

@@ -1,4 +1,4 @@
-"""A worker whose GPU is there and does not train: it stays, says so, and takes no job."""
+"""A worker with a GPU that does not train: it stays, reports this, and takes no job."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
 
-# A worker with a GPU by its driver's word. The trial is the real one, on a TensorFlow that finds no GPU.
+# A worker whose driver reports a GPU. The trial is the real one, on a TensorFlow that finds no GPU.
 ON_A_BROKEN_GPU = """
 import sys, time
 from pathlib import Path

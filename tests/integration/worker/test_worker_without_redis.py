@@ -18,7 +18,7 @@ from tests.support.worker_process import WorkerProcess
 
 @pytest.fixture(scope="module")
 def worker(shared_volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """Two slots. It warms up while the API starts."""
+    """A worker with two slots, which warms up while the API starts."""
     log = tmp_path_factory.mktemp("worker") / "worker.log"
     process = WorkerProcess(shared_volume, NO_REDIS, log, FITSTOP_SLOTS="2", FITSTOP_SWEEP_SECONDS="0.5")
     process.begin()
@@ -62,7 +62,7 @@ def test_a_sweep_runs_to_its_end(api: ApiProcess) -> None:
     assert (found["status"], found["counts"]["succeeded"]) == ("succeeded", 3)
 
 
-# The last test of the worker that all of them share.
+# The last test with the worker that all of them share.
 def test_both_slots_train_a_queued_job_is_cancelled_and_sigterm_hands_back(
     api: ApiProcess, shared_volume: Volume, worker: WorkerProcess
 ) -> None:

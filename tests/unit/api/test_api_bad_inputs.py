@@ -1,6 +1,6 @@
-"""The table of bad inputs, line by line, against the API with the limits that it has where nothing is set.
+"""The table of bad inputs, line by line, against the API with its default limits.
 
-A line whose case needs a real connection names the test that has it.
+A line whose case needs a real connection names the test that covers it.
 """
 
 import gzip
@@ -85,12 +85,12 @@ ELSEWHERE = {
         "test_each_request_is_one_line_of_the_log",
     ),
 }
-# The sections of the table whose rows a later version answers: it takes no models or programs yet.
+# Sections of the table whose lines are not tested here.
 LATER_SECTIONS = ("Models and programs",)
 
 
 def line(words):
-    """The test of one line of the table, by its first cell."""
+    """Register the test of one line of the table, which is named by its first cell."""
 
     def keep(test):
         CASES[words] = test
@@ -105,7 +105,7 @@ def app(tmp_path):
 
 
 class Api:
-    """A client with what the lines have in common."""
+    """A client with the checks that the lines share."""
 
     def __init__(self, app):
         self.app = app
@@ -117,7 +117,7 @@ class Api:
         return self.client.post("/jobs", data=content, content_type=content_type, headers=headers)
 
     def refuses(self, status, *bodies, content_type=JSON):
-        """Each body is refused with that status, as a problem, and nothing is stored."""
+        """Check that each body is refused with that status, as a problem, and that nothing is stored."""
         for body in bodies:
             answer = self.post(body, content_type)
             assert (answer.status_code, answer.mimetype) == (status, PROBLEM), (str(body)[:80], answer.text[:300])
@@ -154,7 +154,7 @@ def api(app):
 
 
 def changed(path, value):
-    """A good spec with the value at one place replaced."""
+    """Return a good spec with the value at one place replaced."""
     document = json.loads(json.dumps(GOOD))
     here = document
     *above, last = path.split("/")

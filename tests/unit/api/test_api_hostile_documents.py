@@ -1,4 +1,4 @@
-"""Whatever a worker writes into a document or an event, the API answers: with a value, or with a damaged record."""
+"""Whatever a worker writes into a document or an event, the API answers with a value or with a damaged record."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ LISTS = ("/jobs", "/page/rows", "/usage", "/workers", "/queue", "/metrics")
 
 @pytest.fixture
 def copy_with(volume, grades):
-    """A copy of a finished job with another content of one file."""
+    """Copy a finished job, with other content in one file."""
     whole = finished_job(volume)
 
     def make(name, content):
@@ -34,7 +34,7 @@ def copy_with(volume, grades):
 
 
 def contents(text):
-    """The document with junk in each of its places."""
+    """Yield the document with each piece of junk in each of its places."""
     document = json.loads(text)
     for place in places(document):
         for junk in JUNK:

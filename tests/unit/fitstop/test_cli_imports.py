@@ -1,4 +1,4 @@
-"""What every `fitstop` command loads before it does anything."""
+"""The modules that every `fitstop` command imports at its start."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What of a folder is a program: the rules of git, and what is never sent."""
+"""Which files of a folder belong to a program: git's rules, and files that are never sent."""
 
 import io
 import shutil

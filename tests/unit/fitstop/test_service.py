@@ -1,4 +1,4 @@
-"""How the service's processes find the service's code, and nothing else of that name."""
+"""The service's processes import the service's own code, and nothing else with the same name."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def make_decoys(folder):
-    """Packages of a user with the names of the service's own."""
+    """Create packages in a user's folder with the names of the service's own."""
     for name in ("api", "shared", "worker"):
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text("raise SystemExit('the package of the user')")

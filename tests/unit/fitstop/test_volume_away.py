@@ -1,4 +1,4 @@
-"""What commands say where the service answers without its volume."""
+"""What commands print when the service answers without its volume."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ class _Service(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(body).encode())
 
     def log_message(self, *_):
-        """A test's output is for what failed."""
+        """Log nothing: a test's output is for failures."""
 
 
 @pytest.fixture

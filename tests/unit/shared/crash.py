@@ -1,7 +1,6 @@
-"""A process that dies between two changes to the disk or the bucket, within this process and within microseconds.
+"""Simulate a process that dies between two changes to the disk or the bucket, in this process and in microseconds.
 
-Once the chosen change is reached, it and every later one raises: what a `finally` would tidy up stays, as it does
-after SIGKILL.
+The chosen change and every later one raise, so what a `finally` would clean up stays, as after SIGKILL.
 """
 
 import os
@@ -17,12 +16,12 @@ CHANGES_OF_BUCKET = ("create_as", "replace", "remove")
 
 
 class Crash(BaseException):
-    """The process is dead; nobody may catch it but the test."""
+    """The process is dead. Only the test may catch this."""
 
 
 @contextmanager
 def dying_at(change: int | None) -> Iterator[None]:
-    """Die instead of making the `change`-th change (from 1) of what is inside; never where it is None."""
+    """Die at the `change`-th change (from 1) inside the block instead of making it; never if `change` is None."""
     if change is None:
         yield
         return

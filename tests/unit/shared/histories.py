@@ -1,4 +1,4 @@
-"""Jobs written by hand with a clock of their own: what the tests of the ledger, the replay and the forecast read."""
+"""Jobs written by hand with their own clock, for the tests of the ledger, the replay and the forecast."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -20,22 +20,22 @@ _BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def at(milliseconds: int) -> str:
-    """So many milliseconds after the beginning of the test's time."""
+    """Return the time `milliseconds` after the start of the test's clock."""
     return format_time(_BEGIN + timedelta(milliseconds=milliseconds))
 
 
 def microseconds_at(milliseconds: int) -> int:
-    """The same as the ledger counts it."""
+    """Return the same time in microseconds, as the ledger counts it."""
     return round((_BEGIN + timedelta(milliseconds=milliseconds)).timestamp() * 1000) * 1000
 
 
 def written_at(file: Path, milliseconds: int) -> None:
-    """Have the volume's clock say that the file was written then."""
+    """Set the file's time on the volume's clock."""
     os.utime(file, ns=(0, microseconds_at(milliseconds) * 1000))
 
 
 def posted_at(volume: Volume, milliseconds: int = 0, *, wall: int | None = None, **hyperparameters: Any) -> JobFolder:
-    """A job that was posted then, by a host whose clock says `wall`."""
+    """Post a job at that time, by a host whose clock shows `wall`."""
     new = record(document={**spec(), "hyperparameters": hyperparameters})
     told = milliseconds if wall is None else wall
     job = volume.store_job(new.model_copy(update={"created_at": at(told)}))
@@ -53,7 +53,7 @@ def claimed_at(
     wall: int | None = None,
     devices: int = 1,
 ) -> AttemptFolder:
-    """An attempt that was claimed then, by a host whose clock says `wall`."""
+    """Claim an attempt at that time, by a host whose clock shows `wall`."""
     attempt = job.take(
         Claim(
             attempt=number,
@@ -74,7 +74,7 @@ def claimed_at(
 
 
 def told(attempt: AttemptFolder, events: Iterable[Event]) -> None:
-    """Events of an attempt."""
+    """Write events of an attempt."""
     with EventWriter(attempt.events_file) as writer:
         writer.write(events)
 
@@ -93,7 +93,7 @@ def epoch_event(
     improved: int | None = None,
     **metrics: float | None,
 ) -> Event:
-    """An epoch that ended then, with the best model and the last improvement by then."""
+    """Return the event of an epoch that ended then, with the best model and the last improvement so far."""
     stopping = {
         "monitor": "val_accuracy",
         "wait": 0,
@@ -124,7 +124,7 @@ def ended_at(
     held: float | None = None,
     uncharged: float = 0.0,
 ) -> None:
-    """The end of an attempt, and where it brings one, of its job; `held`: in seconds, as its owner measured it."""
+    """End an attempt and, if `ending` is given, its job; `held`: seconds that its owner measured."""
     told = at(milliseconds if wall is None else wall)
     seconds = {"held_seconds": held, "uncharged_seconds": uncharged}
     document = {"outcome": outcome, "ended_at": told, "ending": ending, **seconds}
@@ -152,20 +152,20 @@ def stopped(reason: str, last: int, best: int | None, epochs: int, status: str =
 
 
 def history(job: JobFolder) -> JobHistory:
-    """The job as it is now."""
+    """Read the job as it is now."""
     read = JobReader(job).read_on()
     assert read is not None
     return read
 
 
 def _highest(values: Sequence[float | None]) -> int | None:
-    """The epoch of the highest value, the first of equals."""
+    """Return the epoch of the highest value, the first of equal ones; None if no epoch has a value."""
     finite = [value for value in values if value is not None]
     return values.index(max(finite)) + 1 if finite else None
 
 
 def trained(volume: Volume, curve: Sequence[float | None], epochs: int = 1000, seconds: float = 0.1) -> JobFolder:
-    """A job that runs, with a row of val_accuracy for each value."""
+    """Store a running job with a row of val_accuracy for each value."""
     job = posted_at(volume, epochs=epochs)
     attempt = claimed_at(job, 1, 0, 3.6, "EUR")
     step = round(seconds * 1000)

@@ -1,4 +1,4 @@
-"""Datasets and jobs as values, without data behind them: what the tests of shared/ and of the worker's rules need."""
+"""Datasets and jobs as values without data, for the tests of shared/ and of the worker's rules."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,13 +19,13 @@ ROWS = 100
 
 
 def numbers(name: str, distinct: int = 90, missing: int = 0, kind: ColumnKind = "float") -> Column:
-    """A column of so many different numbers, 0 and up; fractions where `kind` is float."""
+    """Return a column of `distinct` different numbers from 0 up, with fractions if `kind` is float."""
     step = 0.5 if kind == "float" else 1
     return listed(name, {index * step: 1 for index in range(distinct)}, missing, kind)
 
 
 def listed(name: str, counts: dict[Any, int], missing: int = 0, kind: ColumnKind = "integer") -> Column:
-    """A column that holds these values so many times."""
+    """Return a column that holds each value as often as `counts` says."""
     plain = [float(value) for value in counts] if kind != "text" else []
     return Column(
         name=name,
@@ -42,7 +42,7 @@ def listed(name: str, counts: dict[Any, int], missing: int = 0, kind: ColumnKind
 
 
 def dataset(*columns: Column, rows: int = ROWS) -> DatasetInfo:
-    """A dataset with two number columns, a text of two values, and `columns`."""
+    """Return a dataset with two number columns, a text column of two values, and `columns`."""
     inputs = (numbers("a"), numbers("b"), listed("colour", {"red": 40, "white": 60}, kind="text"))
     return DatasetInfo(
         id="wine",
@@ -57,12 +57,12 @@ def dataset(*columns: Column, rows: int = ROWS) -> DatasetInfo:
     )
 
 
-# Whole numbers from 3 to 8, as the wine's quality.
+# Whole numbers from 3 to 8, like the wine's quality.
 GRADES = listed("grade", {3: 5, 4: 10, 5: 35, 6: 30, 7: 15, 8: 5})
 
 
 def spec(path: str = "", value: Any = None) -> dict[str, Any]:
-    """A spec that asks for the least, with the value at one place, such as `model/layers`, replaced."""
+    """Return a minimal spec, with the value at one place, such as `model/layers`, replaced."""
     document: dict[str, Any] = {"dataset": {"id": "wine", "target": "grade", "positive": {"at_least": 6}}}
     if path:
         *above, last = path.split("/")
@@ -74,13 +74,13 @@ def spec(path: str = "", value: Any = None) -> dict[str, Any]:
 
 
 def resolved(document: dict[str, Any] | None = None, data: DatasetInfo | None = None) -> Resolved:
-    """What `document` (the least that may be asked for) makes of `data` (grades of wine)."""
+    """Resolve `document` (default: the minimal spec) on `data` (default: grades of wine)."""
     asked = validate(JobSpec, spec() if document is None else document)
     return resolve(asked, dataset(GRADES) if data is None else data)
 
 
 def record(priority: int = 5, document: dict[str, Any] | None = None) -> JobRecord:
-    """A new job, resolved."""
+    """Return the record of a new, resolved job."""
     what = resolved({**(document or spec()), "priority": priority})
     return JobRecord(
         id=new_job_id(), created_at=utc_now(), spec=what.spec, task=what.task, data_sha256="1" * 64, warnings=()
@@ -88,7 +88,7 @@ def record(priority: int = 5, document: dict[str, Any] | None = None) -> JobReco
 
 
 def posted(volume: Volume, priority: int = 5, devices: int = 1) -> JobFolder:
-    """A new job on the volume."""
+    """Store a new job on the volume."""
     new = record(priority)
     hyperparameters = new.data_spec.hyperparameters.model_copy(update={"devices": devices})
     return volume.store_job(
@@ -97,7 +97,7 @@ def posted(volume: Volume, priority: int = 5, devices: int = 1) -> JobFolder:
 
 
 def posted_program(volume: Volume) -> JobFolder:
-    """A new job on the volume that runs a program."""
+    """Store a new job on the volume that runs a program."""
     spec = ProgramJobSpec(program=ProgramSpec(id="mine", entry="train.py"))
     new = JobRecord(
         id=new_job_id(), created_at=utc_now(), spec=spec, task=None, data_sha256="2" * 64, program_version="3" * 64
@@ -110,14 +110,14 @@ def claim(number: int = 1, owner: str = "somebody") -> Claim:
 
 
 def taken(job: JobFolder, number: int = 1) -> AttemptFolder:
-    """Attempt `number` of the job, claimed; the one before it has ended."""
+    """Claim attempt `number` of the job; the previous one must have ended."""
     attempt = job.take(claim(number))
     assert attempt is not None
     return attempt
 
 
 def train_to(attempt: AttemptFolder, start: int, point: int | None) -> None:
-    """Leave what an attempt leaves that began behind `start` epochs and saved a point behind `point` of them."""
+    """Write what an attempt leaves that began after `start` epochs and saved a resume point after `point` of them."""
     with EventWriter(attempt.events_file) as events:
         if start:
             events.write([Event("resume", "", {"epoch": start + 1, "batch": 0, "from_attempt": attempt.number - 1})])
@@ -141,7 +141,7 @@ def ending(status: str = "succeeded") -> Ending:
 
 
 def places(value: Any, here: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Every place of a JSON value, the whole first."""
+    """Yield every place in a JSON value, the whole value first."""
     yield here
     below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for part, item in below:
@@ -149,7 +149,7 @@ def places(value: Any, here: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
 
 
 def replaced(document: Any, place: tuple[str | int, ...], value: Any) -> Any:
-    """`document` with `value` at `place`; the rest is shared with it."""
+    """Return `document` with `value` at `place`; the rest is shared with the original."""
     if not place:
         return value
     copy = dict(document) if isinstance(document, dict) else list(document)

@@ -1,4 +1,4 @@
-"""What people type for a field or a value: a suggestion that is valid where it leads, or why there is none."""
+"""What people type for a field or a value: a suggestion that is valid at its place, or the reason why none exists."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A budget counts what all attempts held, at the price of their workers, and knows which of its limits comes first."""
+"""A budget counts what all attempts held, at the price of their workers, and knows which limit is reached first."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A training process gets what its libraries read, and no secret whatever its name."""
+"""A training process gets the variables that its libraries read, and no secret, whatever its name."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is known of a dataset."""
+"""The record of a dataset."""
 
 import pytest
 from hypothesis import given

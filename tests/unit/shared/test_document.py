@@ -1,4 +1,4 @@
-"""What every document on the volume has in common, and what is said of one that cannot be used."""
+"""What every document on the volume has in common, and the errors for one that cannot be used."""
 
 import json
 

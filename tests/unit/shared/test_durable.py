@@ -55,7 +55,7 @@ def test_a_file_that_is_there_is_not_created_again_and_keeps_its_content(tmp_pat
 
 
 def test_a_link_that_a_network_filesystem_repeated_counts_as_ours(tmp_path, monkeypatch):
-    # nfs(5): the answer to the first LINK was lost, the repeated one is told that the name exists.
+    # nfs(5): the answer to the first LINK was lost, and the repeated one reports that the name exists.
     link = os.link
 
     def link_twice(source, target):
@@ -246,7 +246,7 @@ def why_no_strace():
 
 
 def kill_points(function, target, log):
-    """Each system call of a whole write as (its name, the how-manieth of that name in the process)."""
+    """Return each system call of a whole write as (its name, its number among the process's calls of that name)."""
     end = strace(["-o", str(log), "-e", f"trace={','.join(_CALLS)}"], function, target)
     assert end.returncode == 0, end.stderr.decode()
     counted, found = dict.fromkeys(_CALLS, 0), []
@@ -285,7 +285,7 @@ def test_a_process_killed_at_any_system_call_leaves_the_old_content_or_the_new_o
         seen.append(read_bytes(target))
         assert seen[-1] in (old, new), f"torn by a kill at {call} {number}"
         assert all(is_temporary(entry) for entry in target.parent.iterdir() if entry != target)
-    # Killed early it holds the old content, killed late the new one, and there is one moment between them.
+    # An early kill leaves the old content and a late one the new content, with one moment between them.
     assert seen[0] == old
     assert seen[-1] == new
     assert seen == sorted(seen, key=lambda content: content == new)

@@ -1,4 +1,4 @@
-"""What the forecast promises; how good it is, `make bench-forecast` says."""
+"""The promises of the forecast; `make bench-forecast` measures how good it is."""
 
 import random
 

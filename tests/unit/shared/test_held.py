@@ -1,4 +1,4 @@
-"""How long an attempt held its GPU: what its owner measured, and of older files as little as they prove."""
+"""How long an attempt held its GPU: what its owner measured, and for older files only what they prove."""
 
 from dataclasses import replace
 

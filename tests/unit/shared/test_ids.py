@@ -1,4 +1,4 @@
-"""Names that become names of folders."""
+"""Ids that become names of folders."""
 
 import pytest
 from hypothesis import given

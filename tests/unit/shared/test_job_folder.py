@@ -20,7 +20,7 @@ pytestmark = pytest.mark.both_stores
 
 @pytest.fixture
 def at_once(machines):
-    """Calls from several machines at the same moment, with each one's number and its folder of the job; the answers."""
+    """Run `call` on several machines at the same moment, with a number and a job folder each; return the answers."""
 
     def call_all(job, call):
         volumes = [machines.add() for _ in range(CALLERS)]
@@ -60,7 +60,7 @@ def test_a_job_is_queued_running_queued_again_and_terminal_as_its_files_say(volu
 
 
 def test_the_names_of_its_files_say_whether_a_job_is_queued(volume):
-    """As its state says, but for the moment between the end that decides a job and its result."""
+    """They agree with its state, except between the end that decides a job and its result."""
     job = posted(volume)
     seen = []
 
@@ -160,7 +160,7 @@ def test_an_attempt_is_open_only_when_the_one_before_it_has_ended(volume):
 
 def test_an_attempt_without_a_claim_is_nobodys(volume, machines):
     job = posted(volume)
-    with dying_at(5 if machines.has_bucket else 4):  # the folder is there, the claim is not
+    with dying_at(5 if machines.has_bucket else 4):  # the folder exists, the claim does not
         job.take(claim(1))
     assert (job.attempts_folder / "1").is_dir()
     assert job.attempts() == []

@@ -1,8 +1,8 @@
 """A job's whole life in any order of events, with any process dying between any two changes to the disk.
 
-Hypothesis plays several workers, sweeps and clients on one volume. Each step may be cut off by the death of its
-process; workers also act on what they saw long ago, and end attempts that are no longer theirs. Of a volume in a bucket
-each worker has a folder of its own, and sees what others did only when it looks.
+Hypothesis plays several workers, sweeps and clients on one volume. The death of its process may cut off each step.
+Workers also act on what they saw long ago, and end attempts that are no longer theirs. If the volume is in a bucket,
+each worker has its own folder and sees what others did only when it looks.
 """
 
 import tempfile
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.both_stores
 
 
 class Mine(NamedTuple):
-    """An attempt as the worker that claimed it has it, in one life of the worker."""
+    """An attempt as its worker has it, in one life of that worker."""
 
     worker: str
     life: int
@@ -86,7 +86,7 @@ class JobLife(RuleBasedStateMachine):
 
     @contextmanager
     def may_die(self, worker, death):
-        """A step of a worker, or of the API where `worker` is None, whose process may die in it."""
+        """Run a step of a worker, or of the API if `worker` is None, whose process may die in it."""
         with dying_at(death):
             yield
         if death is not None and self.machines.has_bucket:
@@ -101,7 +101,7 @@ class JobLife(RuleBasedStateMachine):
     @rule(target=jobs, priority=PRIORITIES, death=DEATH)
     def post(self, priority, death):
         spec = RECORD.spec.model_copy(update={"priority": priority})
-        # Counted, not drawn anew: the same steps must find the same order and the same folders when they are run again.
+        # Counted, not random: the same steps must give the same order and the same folders when they are run again.
         self.posted += 1
         what = RECORD.model_copy(update={"id": f"job_{self.posted:026}", "spec": spec})
         with self.may_die(None, death):
@@ -158,7 +158,7 @@ class JobLife(RuleBasedStateMachine):
 
     @rule(mine=attempts, how=HOWS, death=DEATH)
     def end(self, mine, how, death):
-        """What a worker does when its child ended; the attempt may be another's or over by now."""
+        """End an attempt as a worker does after its child ended; it may be another's or have ended by now."""
         volume = self.workers[mine.worker]
         job = volume.job_folder(mine.attempt.job.id)
         attempt = AttemptFolder(job.attempts_folder / mine.attempt.path.name, mine.attempt.number)
@@ -196,7 +196,7 @@ class JobLife(RuleBasedStateMachine):
 
     @rule()
     def look_at_the_whole_queue(self):
-        """A sweep that lives: everything decided is written down, and those who wait come in order."""
+        """Look without dying: every decision is recorded, and waiting jobs come in order."""
         self.machines.look(at_everything=True)
         volume = self.machines.volume
         waiting = [state.record.id for state in waiting_jobs(volume)]
@@ -272,7 +272,7 @@ def test_whatever_happens_in_any_order_no_job_is_lost_doubled_or_changed(open_ma
     run_state_machine_as_test(lambda: JobLife(open_machines), settings=how)
 
 
-# One step each, cut off at each of its changes in turn
+# Single steps, each cut off at each of its changes in turn
 
 
 def end_as_a_worker_does(volume, attempt, end):

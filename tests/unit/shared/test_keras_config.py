@@ -1,4 +1,4 @@
-"""A Keras model's configuration from outside: what is let through, and what is refused before Keras sees it."""
+"""A Keras model's configuration from outside: what is accepted, and what is refused before Keras sees it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The ledger of simulated jobs: every part is what was spent on it, and together they are all of the time."""
+"""The ledger of simulated jobs: every part is what was spent on it, and the parts add up to the whole time."""
 
 import random
 from collections import Counter
@@ -60,7 +60,7 @@ class SimulatedJob:
         self.best = self.chance.randint(1, EPOCHS)
         self.now = self.waiting = self.held = 0
         self.parts: Counter[str] = Counter()
-        # Who trained a batch last, and how long whoever trained it took.
+        # The attempt that trained each batch last, and the time spent on all batches.
         self.trained: dict[tuple[int, int], int] = {}
         self.spent_on_batches = 0
         self.points: list[tuple[int, int, int]] = []  # attempt, epochs, batches
@@ -117,7 +117,7 @@ class SimulatedJob:
     def _resumed(self) -> tuple[int, int]:
         if not self.points:
             return 0, 0
-        # A damaged point is passed over for an older one.
+        # A damaged point is skipped for an older one.
         alone = [one for one in self.points if sum(one[:2] == other[:2] for other in self.points) == 1]
         is_damaged = bool(alone) and self.chance.random() < 0.2
         self.took_up[self.number] = alone[0] if is_damaged else self.points[-1]
@@ -131,7 +131,7 @@ class SimulatedJob:
             self.gaps[self.points[-1]] = self.gap
             self.handing_back[self.points[-1]] = self._pass(self.chance.randint(0, 40))
             return self._end("handed_back")
-        # Nothing tells when the epoch that was lost began, so the time since the last one is lost with it.
+        # No event records when the lost epoch began, so the time since the previous epoch is lost with it.
         self.parts["saving"] -= self.gap
         self.parts["redone"] += self.gap + self._pass(self.chance.randint(0, 3000))
         return self._end("lost")
@@ -157,7 +157,7 @@ class SimulatedJob:
         return milliseconds
 
     def _line(self) -> set[tuple[int, int, int]]:
-        """The places that led to the end; what was saved elsewhere was saved for nothing."""
+        """Return the resume points that led to the end; all others were saved for nothing."""
         line, number = set(), self.number
         while number in self.took_up:
             line.add(self.took_up[number])
@@ -193,7 +193,7 @@ def test_whatever_the_wall_clocks_say_every_part_is_what_was_spent_on_it_and_all
 
 
 def one_attempt(volume: Volume, price: float | None = None, devices: int = 1) -> tuple[JobFolder, AttemptFolder]:
-    """Claimed after 2 s, ready after 1 s more; then three epochs of 100 ms, the first the best, 50 ms behind each."""
+    """Claim after 2 s, ready 1 s later; then three epochs of 100 ms with 50 ms between them, the first one the best."""
     job = posted_at(volume, epochs=1000)
     attempt = claimed_at(job, 1, 2000, price, "EUR" if price else None, devices=devices)
     told(attempt, [event("data", 2500, training_rows=100), event("model", 3000)])
@@ -302,7 +302,7 @@ def test_files_without_measured_times_are_read_by_the_wall_clock_and_never_below
 
 
 def test_of_a_lost_attempt_without_measured_times_nothing_after_its_last_event_is_held(volume: Volume) -> None:
-    # Whoever found it lost wrote its end and its state, a day later and by another clock.
+    # The worker that found it lost wrote its end and its state, a day later and by another clock.
     job, attempt = one_attempt(volume)
     told(attempt, [event("state", 86_400_000)])
     ended_at(attempt, 86_400_000, "lost")

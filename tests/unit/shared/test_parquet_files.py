@@ -1,4 +1,4 @@
-"""A Parquet file that a stranger put on the volume: refused by its footer, or read at bounded cost."""
+"""An untrusted Parquet file on the volume: refused by its footer, or read at bounded cost."""
 
 import errno
 import subprocess
@@ -79,7 +79,7 @@ def test_an_error_of_the_volume_stays_one(tmp_path):
 
 
 def test_a_long_text_that_is_repeated_in_every_row_is_held_once(tmp_path):
-    """500 GB where each row would hold it."""
+    """500 GB if each row held a copy."""
     long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(500_000, np.int32)), pa.array(["x" * 1_000_000]))
     path = written(tmp_path, a=long)
     assert path.stat().st_size < 3_000_000

@@ -29,7 +29,7 @@ def secret(tmp_path):
 
 
 def is_refused(path):
-    """Whether the path is refused, and at once: a FIFO would keep the thread for ever."""
+    """Whether the path is refused at once: a FIFO would block the thread forever."""
     told = []
 
     def read():
@@ -76,7 +76,7 @@ def test_fifos_folders_sockets_and_devices_are_refused_and_nothing_waits(root):
     try:
         os.mknod(root / "zero", 0o20666, os.makedev(1, 5))
     except PermissionError:
-        return  # root alone may make devices
+        return  # only root may make devices
     assert is_refused(root / "zero")
 
 

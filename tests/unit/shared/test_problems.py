@@ -8,7 +8,7 @@ from shared.problems import Conflict, FitstopError, NotFound, Problem, Refused, 
 
 
 def parts_of(text):
-    """What RFC 6901 reads out of a pointer."""
+    """Return the parts of a pointer as RFC 6901 reads them."""
     assert text.startswith("#")
     return [part.replace("~1", "/").replace("~0", "~") for part in text.removeprefix("#").split("/")[1:]]
 

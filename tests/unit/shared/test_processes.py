@@ -1,4 +1,4 @@
-"""Whether a process that wrote something has ended: judged on its own machine alone, by more than its pid."""
+"""Whether a process that wrote something has ended: decided only on its own machine, by more than its pid."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ju
 
 @pytest.fixture
 def other():
-    """A process that lives until it is killed, and who it is."""
+    """A process that lives until it is killed, and its identity."""
     code = "from shared.processes import this_process as one; print(one().model_dump_json(), flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield process, ProcessIdentity.model_validate_json(process.stdout.readline())

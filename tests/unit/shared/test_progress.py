@@ -1,4 +1,4 @@
-"""The best model and the last improvement in stored documents, also by the names of older versions."""
+"""The best model and the last improvement in stored documents, also under the names of older versions."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The queue: on a real Redis, and where there is none."""
+"""The queue: with a real Redis, and without one."""
 
 import json
 import time

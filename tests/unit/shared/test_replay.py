@@ -1,4 +1,4 @@
-"""What the replay promises beside Keras's own decisions, which tests/unit/worker/training compares."""
+"""Promises of the replay; tests/unit/worker/training compares it with Keras's own decisions."""
 
 import math
 

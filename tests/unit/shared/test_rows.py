@@ -1,4 +1,4 @@
-"""The rows of both parts: scikit-learn's own split, and the same rows at the post and in training."""
+"""The rows of both parts: the same split as scikit-learn's, and the same rows at the post and in training."""
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ def sklearns(rows, fraction, seed, strata=None):
 
 
 def compare(rows, fraction, seed, strata=None):
-    """Both split alike, or both refuse."""
+    """Check that both split alike, or that both refuse."""
     column = None if strata is None else strata.reshape(-1, 1)
     try:
         expected = sklearns(rows, fraction, seed, column)
@@ -79,7 +79,7 @@ def test_without_a_test_fraction_the_split_is_as_it_was():
 
 
 def test_the_split_of_a_stored_job_never_changes():
-    """Pinned values: a new numpy or scikit-learn that drew others would break the resume of stored jobs."""
+    """Pinned values: a new numpy or scikit-learn with another split would break the resume of stored jobs."""
     train, validation = split_rows(10, 0.3, 42)
     assert (train.tolist(), validation.tolist()) == ([0, 7, 2, 9, 4, 3, 6], [8, 1, 5])
     train, validation = split_rows(12, 0.25, 42, np.array([0, 1, 2] * 4))

@@ -1,4 +1,4 @@
-"""The environment, read once, loudly."""
+"""The environment, read once; a mistake in it stops the start."""
 
 import pwd
 from secrets import token_hex

@@ -1,4 +1,4 @@
-"""A storage failure is told apart by the path that failed and by its error number."""
+"""A storage failure is identified by the path that failed and by its error number."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What the metrics say of a job's training: the rule, driven by samples."""
+"""What the system metrics show about a job's training: the rule, driven by samples."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The file of an attempt's system metrics: what it holds after a week, and what a reader makes of any file."""
+"""The file of an attempt's system metrics: what it holds after a week, and how a reader handles any content."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a target makes of a job."""
+"""The task that follows from a target."""
 
 from typing import get_args
 

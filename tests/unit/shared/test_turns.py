@@ -1,4 +1,4 @@
-"""Projects take turns, in simulated time: nobody waits longer than one job's time because another has a long queue."""
+"""Projects take turns, in simulated time: no project waits longer than one job because another has a long queue."""
 
 import heapq
 from collections import Counter
@@ -63,7 +63,7 @@ def test_a_project_that_had_no_jobs_earns_no_turns_meanwhile():
     past = ["many"] * 400
     order = list(Turns(past, {}).merge({"many": ["many"] * 6, "new": ["new"] * 6}))
     assert order == ["new", "many"] * 6
-    # Where two starts are equal the names decide: at most one turn more.
+    # If two starts are equal, the names decide: at most one turn more.
     order = list(Turns(past, {}).merge({"many": ["many"] * 6, "few": ["few"] * 6}))
     assert order == ["few", *["few", "many"] * 5, "many"]
 

@@ -1,4 +1,4 @@
-"""A refusal names the place, what came and what was expected, for every field at once."""
+"""A refusal names the place, the received value and the expected one, for every field at once."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def value_at(document, parts):
 
 
 def check(document, problem):
-    """The pointer exists in the document or names a field that it lacks, and the detail says what came."""
+    """Check that the pointer exists in the document or names a missing field; the detail shows the received value."""
     parts = parts_of(problem.pointer)
     if problem.code == "more_problems":
         assert re.fullmatch(r"\d+ more problems are not listed", problem.detail)

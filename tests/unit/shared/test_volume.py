@@ -203,7 +203,7 @@ def test_a_job_that_the_volume_does_not_take_leaves_no_marker(volume, monkeypatc
 
 
 def test_a_job_whose_bucket_did_not_answer_stays_marked_since_it_may_exist(tmp_path, monkeypatch):
-    """The request may be done after we have given it up; without a marker nobody would train the job."""
+    """The request may be carried out after it was given up; without a marker no worker would train the job."""
 
     class Slow(FolderStore):
         def create(self, name, content):

@@ -1,4 +1,4 @@
-"""A volume is told from the empty folder that lies in its place while it is not mounted."""
+"""A volume is distinguished from the empty folder in its place while it is not mounted."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Archives of strangers: what is unsafe in them is refused by a sentence that names the entry."""
+"""Uploaded archives: an unsafe entry is refused with a sentence that names it."""
 
 import contextlib
 import gzip
@@ -27,7 +27,7 @@ def no_heads(_name):
 
 @pytest.fixture
 def survey(tmp_path):
-    """What an archive of these bytes holds."""
+    """Survey an archive with these bytes."""
 
     def read(content, kind="zip", limits=LIMITS, wants_head=no_heads):
         path = tmp_path / "upload"
@@ -39,7 +39,7 @@ def survey(tmp_path):
 
 @pytest.fixture
 def refusal(survey):
-    """The problems of an archive."""
+    """Return the problems of an archive."""
 
     def read(content, kind="zip", limits=LIMITS):
         with pytest.raises(Refused) as caught:
@@ -184,7 +184,7 @@ def test_what_follows_the_end_of_a_tar_counts_too(refusal):
 
 
 def test_entries_of_a_zip_that_share_their_bytes_are_refused(refusal):
-    """The directory of a bomb names one compressed file many times; here twice."""
+    """The directory of a zip bomb lists one compressed file many times; here twice."""
     content = zip_of({"a": b"\0" * 1000, "b": b"\0" * 1000}, zipfile.ZIP_DEFLATED)
     directory = content.index(b"PK\x01\x02")
     second = content.index(b"PK\x01\x02", directory + 1)

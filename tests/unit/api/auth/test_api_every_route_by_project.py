@@ -1,4 +1,4 @@
-"""Every route, with keys of two projects, of every scope, and none: nobody reaches what is not theirs.
+"""Every route with keys of two projects, of every scope, and without a key: no request reaches what it may not.
 
 A route without an entry in ROUTES fails the test.
 """
@@ -23,8 +23,8 @@ from tests.support.weights import put_weights
 
 REACH = {"public": 0, "page": 1, "shared": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 
-# ONE: the path names one job or dataset. LIST: the answer is of the caller's project alone. SAME: nothing in it belongs
-# to a project, or to that of the caller alone. PUT: an upload. POST: a job on a dataset. ALL: for admins.
+# ONE: the path names one job or dataset. LIST: the answer lists only things of the caller's project. SAME: the answer
+# holds nothing of a project, or only things of the caller's. PUT: an upload. POST: a job on a dataset. ALL: for admins.
 ONE, LIST, SAME, PUT, POST, ALL = "one", "list", "same", "put", "post", "all"
 ROUTES = {
     ("GET", "/datasets"): LIST,
@@ -119,7 +119,7 @@ ROUTES = {
     ("GET", "/page/static/<name>"): SAME,
     ("GET", "/page/static/vendor/<name>"): SAME,
 }
-# Takes the parameter `project`.
+# Routes that take the parameter `project`.
 FILTERED = {
     "/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows", "/webhooks",
     "/sweeps",
@@ -150,7 +150,7 @@ def world(app):
 
 
 def ask(client, method, rule, thing=None, **more):
-    """One request; `thing` fills the places of the rule."""
+    """Send one request; `thing` fills the placeholders of the rule."""
     body = {"json": BODIES[rule]} if rule in BODIES else {}
     if (method, rule) == ("PATCH", "/jobs/<job_id>"):
         body = {"json": {"add_tags": ["one"]}}
@@ -206,7 +206,7 @@ def test_no_route_is_open_to_a_key_of_too_small_a_scope_or_to_none(world):
                 assert ask(client, method, rule, thing).status_code == 403, (method, rule, own)
 
 
-# All that a link to a job reads.
+# The parts of a job that a link to it may read.
 SHARED_PARTS = ("events", "epochs", "system", "checkpoints", "evaluation", "explain", "forecast")
 SHARED = {"/jobs/<job_id>", *(f"/jobs/<job_id>/{part}" for part in SHARED_PARTS)}
 
@@ -278,7 +278,7 @@ def test_own_things_are_reached_and_an_admin_reaches_all(world):
 
 
 def fresh(world, name, method, rule):
-    """Things of which nothing was deleted or cancelled yet."""
+    """Return the project's things; new ones for a request that changes them."""
     if method == "GET" or rule.endswith("replay"):
         return world.things[name]
     thing = put_things(Service.of(world.app), name)
@@ -322,7 +322,7 @@ def test_lists_and_counts_do_not_change_with_what_another_project_does(world):
     for name in PROJECTS:
         usage.forget(name)
     assert look() == before
-    # The same by an admin's key shows all that there is now.
+    # An admin's key shows everything that exists now.
     assert len(world.clients["blue", "admin"].get("/jobs?limit=100").json["data"]) == 5 * 4
 
 
@@ -342,7 +342,7 @@ def test_lists_keep_to_the_project_while_the_index_is_made(world, monkeypatch):
 
 
 def lists_of(client, rule):
-    """A list without the places in the queue, which count the jobs of all projects by design."""
+    """Return a list without queue positions, which count the jobs of all projects by design."""
     answer = client.get(rule)
     assert answer.status_code == 200
     text = MOMENTS.sub('""', answer.get_data(as_text=True))

@@ -1,4 +1,4 @@
-"""Who may: the header, the scopes of all routes, and keys made, listed and revoked."""
+"""Authorization: the header, the scopes of all routes, and creating, listing and revoking keys."""
 
 import json
 import re
@@ -29,14 +29,14 @@ def keys(app):
 
 
 def rules(app):
-    """Each route and verb, with something in the place of what is variable."""
+    """Yield the method, path and scope of each route; `x` replaces each variable part of a path."""
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<[^>]+>", "x", rule.rule)
         for method in rule.methods:
             yield method, path, access.scope_of(app, rule.endpoint)
 
 
-# To sign in and out needs no session; the page's files are in the package, and that of a link to a job holds no job.
+# Logging in and out needs no session. The page's files are in the package; the page of a shared link holds no job.
 PUBLIC = {"/healthz", "/page/sign-in", "/page/sign-out", "/page/static/x", "/page/static/vendor/x", "/page/shared/x"}
 READS_WITH_A_BODY = {"/jobs/x/replay", "/sweeps/x/replay"}
 
@@ -74,7 +74,7 @@ def test_with_a_key_for_reading_every_write_is_403_and_every_look_is_answered(ap
         assert is_refused == (scope in {"write", "code", "admin"}), (method, path, answer.status_code)
         if is_refused:
             assert f'scope="{scope}"' in answer.headers["WWW-Authenticate"]
-        # A session is worth no more than its key.
+        # A session has no more rights than its key.
         is_write = method in {"PUT", "POST", "PATCH", "DELETE"} and path not in READS_WITH_A_BODY
         if is_write and "/page/" not in path:
             writes += 1

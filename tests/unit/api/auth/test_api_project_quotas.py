@@ -1,4 +1,4 @@
-"""What one project may use, and what its own limits say."""
+"""The quotas of a project, and what counts against them."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ CSV = b"a,b\n" + b"1,2\n3,4\n" * 20
 
 @pytest.fixture
 def limited(settings, volume):
-    """Clients of the projects red and blue, of an app on which red has a quota."""
+    """Make clients of the projects red and blue, of an app on which red has a quota."""
     put_dataset(volume, learnable_frame(), "red-data", "red")
     put_dataset(volume, learnable_frame(), "blue-data", "blue")
 
@@ -39,7 +39,7 @@ def spec(name):
 
 
 def train(volume, name, seconds, **details):
-    """A finished job that held its GPU, which costs a dollar for each second."""
+    """Store a finished job that held its GPU for `seconds`, at one dollar per second."""
     job = put_job(volume, spec(name), name)
     attempt = claim(job, dollars_per_hour=3600)
     ending = Ending(status="succeeded")

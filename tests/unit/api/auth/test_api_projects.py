@@ -1,4 +1,4 @@
-"""What a key may do to the jobs and datasets of its own project, and what another project learns of it: nothing."""
+"""What a key may do to the jobs and datasets of its own project; other projects see nothing of them."""
 
 import json
 

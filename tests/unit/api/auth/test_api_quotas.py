@@ -1,4 +1,4 @@
-"""What one key may take, with Redis away: each process counts for itself, and nothing fails for it."""
+"""The quotas of one key while Redis is unavailable: each process counts for itself, and no request fails."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ CSV = b"a,b\n" + b"1,2\n3,4\n" * 20
 
 @pytest.fixture
 def limited(settings, volume):
-    """An app with other limits."""
+    """Make an app with other limits."""
 
     def make(**limits):
         return create_app(settings.model_copy(update=limits))

@@ -1,4 +1,4 @@
-"""Datasets of arrays: npz files of every form that people save, and those that are refused."""
+"""Datasets of arrays: every form of npz file that people save, and the files that are refused."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ X, Y = np.arange(24, dtype=np.float32).reshape(6, 4), np.array([0, 1, 2, 0, 1, 2
 
 @pytest.fixture
 def take(tmp_path):
-    """The facts about an npz file, by the arrays' names in it."""
+    """Return the facts about an npz file, with its arrays by name and part."""
 
     def read(content=None, **arrays):
         (tmp_path / "upload").write_bytes(npz_of(**arrays) if content is None else content)
@@ -35,7 +35,7 @@ def take(tmp_path):
 
 @pytest.fixture
 def refusal(take):
-    """Codes and places of what is wrong with an npz file."""
+    """Return the codes and pointers of the problems in an npz file."""
 
     def read(content=None, **arrays):
         with pytest.raises(Refused) as caught:
@@ -239,7 +239,7 @@ def test_too_many_bytes_and_a_wrong_checksum_are_refused(refusal, tmp_path):
 
 @pytest.mark.parametrize("is_fortran", [False, True])
 def test_arrays_larger_than_the_memory_are_taken_in_pieces(tmp_path, is_fortran):
-    """120 MB, in a process that may take 80 MB more than it has when it is started."""
+    """120 MB, in a process that may use 80 MB more than at its start."""
     shape = (30_000, 1000)
     np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "f4", shape, fortran_order=is_fortran).flush()
     with zipfile.ZipFile(tmp_path / "upload", "w") as archive:

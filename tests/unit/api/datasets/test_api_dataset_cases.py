@@ -1,4 +1,4 @@
-"""Uploads that failed for people elsewhere, with invented rows: what each becomes here, and what a job says of it."""
+"""Uploads that failed for people elsewhere, with invented rows: what each becomes here, and what a job reports."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""PUT /datasets/{id} and what is known of a dataset afterwards."""
+"""PUT /datasets/{id}, and what the API shows of a dataset afterwards."""
 
 import errno
 import gzip
@@ -52,7 +52,7 @@ def test_a_csv_file_becomes_a_dataset_that_a_job_can_name(client, volume):
     assert hashlib.sha256(data.read_bytes()).hexdigest() == shown["data_sha256"]
     assert pq.read_table(data).num_rows == 3
     assert sorted(entry.name for entry in data.parent.iterdir()) == ["data.parquet", "dataset.json"]
-    regression = {"loss": "mean_squared_error"}  # two rows are no two classes in both parts
+    regression = {"loss": "mean_squared_error"}  # two rows cannot give both parts two classes
     job = client.post("/jobs", json={"dataset": {"id": "wine", "target": "quality"}, "hyperparameters": regression})
     assert job.status_code == 202
     assert job.json["task"]["features"] == 2

@@ -1,4 +1,4 @@
-"""Datasets of images: every form in which people have them, and what is wrong with some."""
+"""Datasets of images: every form in which people have them, and the faults that some have."""
 
 import io
 import json
@@ -25,7 +25,7 @@ LIMITS = ImageLimits(images=100, bytes=10_000_000, image_bytes=200_000, image_pi
 
 @pytest.fixture
 def take(tmp_path):
-    """The facts about an archive of these files, as a zip."""
+    """Return the facts about a zip of these files, or about these bytes."""
 
     def read(files, kind="zip", limits=LIMITS):
         content = files if isinstance(files, bytes) else zip_of(files)
@@ -37,7 +37,7 @@ def take(tmp_path):
 
 @pytest.fixture
 def refusal(take):
-    """Codes, files and sentences of what is wrong with an archive."""
+    """Return the code, file and sentence of each problem in an archive."""
 
     def read(files, kind="zip", limits=LIMITS):
         with pytest.raises(Refused) as caught:
@@ -216,7 +216,7 @@ def test_a_class_that_cannot_be_trained_is_a_warning(take):
     assert take(files)["warnings"] == ["classes without an image to train on: bird"]
 
 
-# What is refused
+# Refusals
 
 
 def test_every_broken_image_is_named_at_once(refusal):
@@ -257,7 +257,7 @@ def test_a_bomb_of_pixels_is_told_from_its_header(refusal):
     Image.new("1", (60_000, 10)).save(header, "PNG")
     content = bytearray(header.getvalue())
     content[20:24] = (60_000).to_bytes(4, "big")
-    # The checksum of the header, as a real one has it.
+    # A correct checksum, as in a real header.
     import zlib
 
     content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
@@ -345,7 +345,7 @@ def test_problems_of_labels_and_broken_images_come_together(refusal):
 
 @pytest.fixture
 def parquet(tmp_path):
-    """The facts about a Parquet file of these columns."""
+    """Return the facts about a Parquet file with these columns."""
 
     def read(columns, metadata=None, limits=LIMITS):
         table = pa.table(columns).replace_schema_metadata(metadata)
@@ -417,7 +417,7 @@ def test_other_columns_of_that_name_are_a_table(tmp_path):
 
 
 def test_images_larger_together_than_the_memory_are_taken_in_pieces(tmp_path):
-    """315 MB, in a process that may take 256 MB more than it has when it is started."""
+    """315 MB, in a process that may use 256 MB more than at its start."""
     some = [picture(number, (512, 512), "BMP") for number in range(4)]
     files = ((f"{name}/{at}.bmp", some[at % 4][:-2] + at.to_bytes(2, "big")) for name in "ab" for at in range(200))
     (tmp_path / "upload").write_bytes(tar_of(files))
@@ -447,7 +447,7 @@ def test_an_archive_becomes_a_dataset_that_is_listed_shown_and_deleted(client, v
 
 @pytest.mark.parametrize("field", ["image", "path", "label", "type", "split"])
 def test_thumbnails_that_somebody_planted_on_the_volume_are_a_damaged_record(client, volume, field):
-    """One value of 8 MB for each of 50,000 rows: 400 GB where each row would hold it."""
+    """One value of 8 MB for 50,000 rows: 400 GB if each row held a copy."""
     assert put(client, zip_of(class_folders(3))).status_code == 201
     path = volume.dataset_folder("pets") / "thumbnails.parquet"
     row = pq.read_table(path).slice(0, 1)
@@ -505,7 +505,7 @@ def test_what_has_no_thumbnails_is_404_and_a_bad_query_422(client):
 
 
 def test_each_kind_has_a_size_limit_of_its_own(client, settings):
-    """The table's limit is 200,000 bytes in these tests."""
+    """The limit for tables is 200,000 bytes in these tests."""
     noise = os.urandom(210_000)
     assert client.put("/datasets/t", data=b"a,b\n" + b"1,2\n" * 60_000).status_code == 413
     files = class_folders(20, names=tuple("abcdefghijklmnopqrstuvwxyz")) | {"notes.txt": noise}

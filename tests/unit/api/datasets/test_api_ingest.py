@@ -1,4 +1,4 @@
-"""Reading uploads: what is written comes back, and what could be read in two ways is refused."""
+"""Reading uploads: written values come back, and ambiguous ones are refused."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ USUAL = Reading()
 
 @pytest.fixture
 def ingest(tmp_path):
-    """The checked draft of a CSV file's bytes."""
+    """Return the checked draft of a CSV file with these bytes."""
 
     def read(content, reading=USUAL):
         path = tmp_path / "upload"
@@ -41,7 +41,7 @@ def ingest(tmp_path):
 
 @pytest.fixture
 def refusal(ingest):
-    """The codes and pointers of what is wrong with a CSV file's bytes."""
+    """Return the codes and pointers of the problems in a CSV file with these bytes."""
 
     def read(content):
         with pytest.raises(Refused) as caught:

@@ -1,4 +1,4 @@
-"""What the cells of a column make it: numbers, booleans, datetimes, or texts as they were written."""
+"""The kind that cells give their column: numbers, booleans, datetimes, or texts as they were written."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +16,7 @@ LIMITS = Limits(columns=20, cells=1000)
 
 @pytest.fixture
 def column(tmp_path):
-    """The profile, the cells and the warnings of a column with these cells, between two others."""
+    """Return the profile, the cells and the warnings of a column with these cells, between two others."""
 
     def read(*cells, **reading):
         lines = "".join(f'{row},"{cell}",x\n' for row, cell in enumerate(cells))

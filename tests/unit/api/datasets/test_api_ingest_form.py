@@ -1,4 +1,4 @@
-"""The form of an upload: what stands around the data, the columns' names, and columns that are no data."""
+"""The form of an upload: text around the data, column names, and columns without data."""
 
 import gzip
 import json

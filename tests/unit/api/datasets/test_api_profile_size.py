@@ -1,4 +1,4 @@
-"""A profile is short whatever the columns hold: the longest lists of values are left out first."""
+"""A profile stays short whatever the columns hold: the longest lists of values are left out first."""
 
 from api.datasets.ingest.table import leave_out_lists
 from shared.dataset import MOST_PROFILE_BYTES

@@ -1,4 +1,4 @@
-"""An upload leaves the volume its reserve, and says the numbers where it cannot."""
+"""An upload keeps the volume's reserve free; a refusal names the numbers."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Uploads that continue after a cut: begin, append, complete, cancel, and what is refused."""
+"""Uploads that continue after an interruption: begin, append, complete, cancel, and refusals."""
 
 import base64
 import hashlib

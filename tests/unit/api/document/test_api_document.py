@@ -52,7 +52,7 @@ def test_every_operation_tells_its_errors_its_scope_and_what_it_does(api):
             assert one["description"], (method, path)
             assert {"405", "422", "429", "500", "503"} <= set(one["responses"])
             assert bool(one["security"]) == (one["x-scope"] != "public")
-            # Signing in shows a key in its body.
+            # A log-in sends the key in the body.
             assert ("401" in one["responses"]) == (bool(one["security"]) or one["operationId"] == "signIn")
             if "{" in path and method != "put":
                 assert "404" in one["responses"]
@@ -108,7 +108,7 @@ def answers(client, path):
 
 
 def test_real_answers_have_the_shapes_of_the_document(client, volume, api, new_job):
-    """A job in every state, with all that a job can have; each answer is held against its schema, strictly."""
+    """A job in every state, with everything that a job can have; each answer is checked strictly against its schema."""
     waiting, running, lost, over, failed = (new_job() for _ in range(5))
     claim(running)
     best = {"epoch": 1, "monitor": "val_loss", "value": 0.5}
@@ -198,6 +198,6 @@ def test_the_page_shows_every_route_and_fetches_nothing(app, client):
 
 
 def test_no_view_makes_an_answer_without_its_shape():
-    """`json_response` takes a model, so that a field of an answer is written in one place."""
+    """`json_response` takes a model, so that a field of an answer is defined in one place."""
     views = (Path(__file__).parents[4] / "api").rglob("*.py")
     assert [str(file) for file in views if "jsonify" in file.read_text()] == []

@@ -17,7 +17,7 @@ from tests.support.keys import authorized
 
 
 def raising(app, error):
-    """A client of an app with one view that raises `error`."""
+    """Return a client of an app with one view that raises `error`."""
 
     def view():
         raise error

@@ -1,6 +1,6 @@
-"""The worst body that a route takes costs a bounded amount of work, whatever its values.
+"""The worst body that a route accepts costs a bounded amount of work, whatever its values.
 
-Counted are the calls of functions, which a busy machine does not change: 15,000 of them take about a millisecond.
+The test counts function calls, which do not depend on the machine's load: 15,000 take about a millisecond.
 `python -m proofs.worst_bodies` prints the milliseconds.
 """
 
@@ -19,7 +19,7 @@ from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.keys import ADMIN_KEY, authorized
 from tests.support.worst_bodies import worst_bodies
 
-# 250 ms.
+# About 250 ms.
 MOST_CALLS = 3_750_000
 MOST_ANSWER_BYTES = 40_000
 NAMES = tuple(worst_bodies(1024))

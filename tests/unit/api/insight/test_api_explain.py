@@ -1,4 +1,4 @@
-"""Why a job waits, runs, or stopped, in sentences."""
+"""Sentences that explain why a job waits, runs or stopped."""
 
 import pytest
 

@@ -48,7 +48,7 @@ def test_without_early_stopping_it_ends_with_its_epochs(client, new_job):
 
 
 def with_budget(volume, budget, **callbacks):
-    """A job that was claimed at 0, for 3.6 EUR an hour, and has ended 20 epochs of 2 s by second 41."""
+    """Store a job that was claimed at 0, costs 3.6 EUR per hour, and has finished 20 epochs of 2 s by second 41."""
     parts = {"hyperparameters": {"epochs": 1000}, "budget": budget, "callbacks": callbacks}
     job = volume.store_job(record(document={**spec(), **parts}))
     rows = [epoch_event(epoch, 1000 + 2000 * epoch, 2.0, val_accuracy=0.01 * epoch) for epoch in range(1, 21)]

@@ -13,7 +13,7 @@ from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, event
 
 
 def over(volume, posted=0, price=36.0, currency="EUR"):
-    """2 s in the queue, 1 s of start-up, an epoch of learning, two of patience of 0.1 s each, 0.2 s of saving."""
+    """Store a finished job: 2 s in the queue, 1 s start-up, 0.1 s learning, 2 x 0.1 s patience, 0.2 s saving."""
     job = posted_at(volume, posted, epochs=1000)
     attempt = claimed_at(job, 1, posted + 2000, price, currency)
     told(attempt, [event("model", posted + 3000)])
@@ -77,7 +77,10 @@ DAY_MS = 24 * 3600 * 1000
 
 
 def interrupted(volume, walls):
-    """2 s in the queue, 5 s held, 75 s until the next claim; `walls`: what the hosts' clocks say each time, in ms."""
+    """Store a job that is held for 5 s after 2 s in the queue, and claimed again 75 s later.
+
+    `walls`: the hosts' clocks at each moment, in ms.
+    """
     wall = iter(walls)
     job = posted_at(volume, 0, wall=next(wall), epochs=1000)
     first = claimed_at(job, 1, 2000, 36.0, "EUR", wall=next(wall))

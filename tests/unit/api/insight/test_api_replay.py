@@ -1,4 +1,4 @@
-"""What if, over HTTP."""
+"""The replay over HTTP."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.support.calls import count_calls
 from tests.support.keys import authorized
 from tests.unit.shared.histories import ended_at, history, stopped, trained
 
-# Best at epochs 1, 2, 4 and 9.
+# New best values at epochs 1, 2, 4 and 9.
 VALUES = [0.5, 0.6, 0.6, 0.61, 0.6, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7]
 
 
@@ -83,7 +83,7 @@ def test_the_table_says_what_each_patience_would_have_saved_and_lost(client, vol
     assert rows[3]["most_lost"] == pytest.approx(0.09)
     assert rows[3]["gpu_seconds_saved"] == pytest.approx(0.4 + 0.6)
     assert rows[3]["costs_saved"] == [{"currency": "EUR", "amount": 0.001}]
-    # The first job's last epochs used up two epochs of patience only.
+    # At its end the first job had used only two epochs of patience.
     assert (rows[5]["jobs"], rows[5]["unknown"]) == (1, 1)
     assert (rows[12]["jobs"], rows[12]["unknown"]) == (0, 2)
     tolerant = client.get("/replay/patience", query_string={"tolerance": 0.095}).json

@@ -1,4 +1,4 @@
-"""PATCH /jobs/{id}: tags and a note, what is refused, and the lists that are narrowed by tags."""
+"""PATCH /jobs/{id}: tags and a note, refusals, and lists filtered by tags."""
 
 import threading
 
@@ -99,7 +99,7 @@ def test_jobs_are_listed_by_tag_also_those_tagged_elsewhere(client, volume, new_
 
 
 def test_a_change_that_a_killed_process_had_only_begun_is_not_lost_from_the_index(client, volume, job):
-    """The marker without its document, and then the document."""
+    """First the marker exists without its document, then the document too."""
     (volume.annotated / f"{job.id}.1").touch()
     assert listed(client, "tag=a") == []
     (job.path / ANNOTATIONS).mkdir()

@@ -1,4 +1,4 @@
-"""POST /jobs with what nobody should send: refused early, every problem named, nothing left behind."""
+"""POST /jobs with invalid jobs: refused early, every problem named, nothing stored."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ GOOD: dict[str, Any] = {"dataset": {"id": "grades", "target": "grade", "positive
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """A good spec with the value at one place replaced."""
+    """Return a good spec with the value at one place replaced."""
     document = json.loads(json.dumps(GOOD))
     here = document
     *above, last = path.split("/")

@@ -1,4 +1,4 @@
-"""The files of a job: only what the manifest names, whole or one range of it."""
+"""The files of a job: only those that the manifest names, whole or one range of them."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ def saved(attempt, name, content, epoch):
 
 
 def get(client, path, **options):
-    """The whole answer, closed."""
+    """Return the whole answer, already closed."""
     return client.get(path, buffered=True, **options)
 
 

@@ -1,4 +1,4 @@
-"""POST /jobs with `model.kind` "job": what is taken from the earlier job, what is refused, and what it keeps."""
+"""POST /jobs with `model.kind` "job": what it takes from the earlier job, refusals, and what it keeps."""
 
 import io
 import json
@@ -26,7 +26,7 @@ TABLE = {"target": "grade", "positive": None}
 
 
 def archive(config):
-    """A `.keras` file of this configuration; nobody here reads its weights."""
+    """Return a `.keras` file with this configuration; no test here reads its weights."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
         file.writestr("config.json", json.dumps(config))
@@ -35,7 +35,7 @@ def archive(config):
 
 
 def dense(units=6, features=4, *after):
-    """A dense network of a table, and what follows its head."""
+    """Return the configuration of a dense network on a table, with the layers `after` its head."""
     layers = [a_layer("Dense", units=8, name="hidden"), a_layer("Dense", units=units, name="output"), *after]
     return a_model(*layers, shape=(None, features))
 

@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/epochs: what came behind an epoch, and a sample that says that it is one."""
+"""GET /jobs/{id}/epochs: the rows after an epoch, and a sample that is marked as one."""
 
 import pytest
 from hypothesis import given, settings

@@ -47,12 +47,12 @@ def told(job):
 
 
 def stream(client, path, headers=STREAM):
-    """The whole stream of a job that is over, closed."""
+    """Return the whole stream of a finished job, already closed."""
     return client.get(path, headers=headers, buffered=True)
 
 
 def frames(answer):
-    """The stream's frames as dictionaries of their fields."""
+    """Return the stream's frames as dictionaries of their fields."""
     found = []
     for block in answer.get_data(as_text=True).split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if line and not line.startswith(":"))

@@ -1,4 +1,4 @@
-"""POST /jobs/{id}/extend: what is taken over, what is refused, and that both jobs are the other's no more."""
+"""POST /jobs/{id}/extend: what is inherited, what is refused, and that neither job needs the other afterwards."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def name_of(epoch):
 
 
 def write_run(job, attempt, *, points):
-    """What its training process leaves."""
+    """Write what the job's training process leaves."""
     with EventWriter(attempt.events_file) as events:
         events.write([Event("engine", "e", {}), *(told(epoch, min(epoch, 3)) for epoch in range(1, 6))])
         events.write([Event("stop", "stopped", {"epoch": 5})])
@@ -58,7 +58,7 @@ def write_run(job, attempt, *, points):
 
 
 def give_a_run(volume, job, *, is_over=True, points=True):
-    """Five epochs, the third the best, stopped after two without a better one."""
+    """Give the job a run of five epochs, the third the best, stopped after two without improvement."""
     attempt = claim(job)
     with uploads_of(attempt):
         write_run(job, attempt, points=points)

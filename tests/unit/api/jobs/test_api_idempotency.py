@@ -63,7 +63,7 @@ def test_a_hundred_at_once_on_two_hosts_make_one_job(settings, volume, grades):
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda client: post(client, "one"), clients))
     assert {answer.status_code for answer in answers} == {202}
-    # Their places in the queue differ: a post has a marker of its own there until it sees that another one was first.
+    # Queue positions differ: each post has its own marker in the queue until it sees that another post was first.
     said = [{key: value for key, value in answer.json.items() if key != "queue_position"} for answer in answers]
     assert all(one == said[0] for one in said)
     assert volume.job_ids() == markers(volume) == [answers[0].json["id"]]
@@ -168,7 +168,7 @@ def test_the_first_record_of_an_hour_sweeps_in_a_thread(client, volume, grades, 
 @pytest.mark.folder_only("a bucket is never full")
 def test_a_full_volume_leaves_the_key_usable(client, volume, grades, monkeypatch):
     link = os.link
-    # The record is made and the marker, the spec is not.
+    # The record and the marker are created, the spec is not.
     turns = iter([link, None])
 
     def full(source, target):

@@ -1,4 +1,4 @@
-"""Trying a spec, trying a job anew, and deleting jobs and datasets."""
+"""Dry runs, retries, and deleting jobs and datasets."""
 
 import os
 import shutil
@@ -113,7 +113,7 @@ def test_a_job_that_is_not_over_is_not_deleted(client, new_job):
 
 @pytest.mark.parametrize("killed_at", ["unlink", "rename", "remove_tree"])
 def test_a_delete_that_is_killed_leaves_a_whole_job_or_none(client, volume, job, monkeypatch, killed_at):
-    """At every step: the marker, the move, the removal of what was moved."""
+    """Killed at each step: removing the marker, moving the folder, removing the moved folder."""
     finish(volume, job, "succeeded")
     volume.open.joinpath(OpenJob(5, job.id).name).touch()
 

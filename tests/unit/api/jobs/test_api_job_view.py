@@ -1,4 +1,4 @@
-"""GET /jobs/{id}: what a client knows is not sent again, and a client may wait for what it does not know."""
+"""GET /jobs/{id}: what a client has is not sent again, and a client may wait for a change."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ def shown(client, job, query="", etag=None):
 
 
 class Asked:
-    """A request in a thread of its own."""
+    """A request in its own thread."""
 
     def __init__(self, app, job, query, etag=None):
         self.answer = None

@@ -145,7 +145,7 @@ def test_losses_and_failures_are_counted_apart_and_each_loss_names_its_worker(cl
     end(claim(job, 2), outcome="lost", error=lost, is_loss=True)
     end(claim(job, 3), outcome="failed", error=JobError(code="crash", message="SIGSEGV"), is_failure=True)
     end(claim(job, 4), outcome="handed_back")
-    # As they were written before losses were told apart.
+    # As written before losses were distinguished from failures.
     end(claim(job, 5), outcome="lost", error=lost, is_failure=True)
     end(claim(job, 6), outcome="failed", error=JobError(code="killed", message="SIGKILL"), is_failure=True)
     claim(job, 7)

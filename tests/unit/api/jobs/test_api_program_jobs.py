@@ -1,4 +1,4 @@
-"""Jobs that run a program: what is pinned, what is refused, and what their readers say."""
+"""Jobs that run a program: what is pinned, what is refused, and what the routes answer."""
 
 from shared.events import Event, EventWriter
 from shared.job import pin_program

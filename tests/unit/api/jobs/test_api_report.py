@@ -1,4 +1,4 @@
-"""What a job shows of itself, from attempts written by hand."""
+"""The view of a job, from attempts written by hand."""
 
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Ending, EnginePlan, JobError, Stop

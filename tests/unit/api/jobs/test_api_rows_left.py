@@ -1,4 +1,4 @@
-"""POST /jobs judges the rows that will be trained: those left after dropping, in both parts of the split."""
+"""POST /jobs checks the rows that will be trained on: those left after dropping, in both parts of the split."""
 
 import io
 import random
@@ -16,7 +16,7 @@ def csv(header, rows):
 
 @pytest.fixture
 def dry_run(client, volume):
-    """Ask what a job of a table would be."""
+    """Send a job on a table as a dry run."""
 
     def ask(content, dates=(), **spec):
         dataset_id = new_job_id().lower().replace("_", "-")
@@ -53,7 +53,7 @@ HOUSES = csv(
     "LotArea,Alley,PoolQC,SalePrice",
     [(number(), "NA" if i % 2 else "Grvl", "Gd" if i % 2 else "NA", number()) for i in range(80)],
 )
-# Seed 42 validates on rows 0, 5, 12, 13, 33, … of 60, and not on rows 1 to 4.
+# With seed 42 the validation part holds rows 0, 5, 12, 13, 33, … of 60, and none of rows 1 to 4.
 FRAUD = csv("v1,v2,class", [(number(), number(), int(1 <= i <= 4)) for i in range(60)])
 
 
@@ -195,7 +195,7 @@ def test_a_misspelt_encoding_hides_whether_there_are_too_many_categories(dry_run
 
 
 def test_the_model_gets_one_place_for_each_category_of_the_training_part(dry_run):
-    # Of rows 0 and 5, both validated on, one holds a category of its own.
+    # Row 0, which is in the validation part, has its own category.
     table = csv("kind,y", [("solo" if i == 0 else "abc"[i % 3], number()) for i in range(60)])
     assert dry_run(table, dataset={"target": "y"}).json["task"]["features"] == 3
     assert dry_run(table, dataset={"target": "y", "split_seed": 1}).json["task"]["features"] == 4

@@ -1,4 +1,4 @@
-"""GET /jobs?sort=: every order page by page, and what the jobs cost that run now."""
+"""GET /jobs?sort=: every order page by page, and the cost of the running jobs."""
 
 import json
 
@@ -20,7 +20,7 @@ def end(volume, job, best, epoch):
 
 
 def pages(client, query):
-    """The names of all jobs, read one by one."""
+    """Return the names of all jobs, read in pages of one."""
     names, after = [], ""
     while True:
         page = client.get(f"/jobs?limit=1&{query}{after}").json
@@ -33,7 +33,7 @@ def pages(client, query):
 
 @pytest.fixture
 def jobs(volume, new_job):
-    """Two that have ended, and two that have not."""
+    """Two jobs that have ended, and two that have not."""
     made = [
         new_job(name=name, priority=priority, metadata=metadata)
         for name, priority, metadata in [
@@ -99,7 +99,7 @@ def test_an_order_and_a_place_in_it_that_cannot_be_meant_are_named(client, query
 
 
 def test_a_number_that_no_index_takes_sets_only_its_job_aside(client, volume, new_job):
-    """The volume is input."""
+    """Files on the volume are untrusted input."""
     job, other = new_job(name="large"), new_job(name="other")
     claim(job)
     end(volume, job, 0.5, 30)
@@ -136,7 +136,7 @@ def test_what_runs_now_is_summed_by_its_price(client, volume, new_job):
         claim(job, dollars_per_hour=2.25)
     claim(jobs[2])
     told = {"running": 3, "unpriced": 1, "costs": [{"currency": "USD", "per_hour": 4.5}]}
-    # Who has been taken by a worker is looked up every half second.
+    # The API looks every half second which jobs workers have claimed.
     wait_for(lambda: client.get("/usage").json["now"] == told, 10, every=0.1)
     assert client.get("/page/rows").json["now"] == told
     end(volume, jobs[0], 0.5, 1)

@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/system, and what explain says of it."""
+"""GET /jobs/{id}/system, and what explain says about it."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def asked(client, job, **query):
 
 @pytest.fixture
 def lost(job):
-    """A first attempt on a CPU that was lost, and a second one on a GPU."""
+    """A job with a first attempt on a CPU that was lost, and a second one on a GPU."""
     first = claim(job, 1)
     leave_system(first, seconds_of(40, cpu_cores=1.5, memory_bytes=10**9))
     first.close(AttemptEnd(outcome="lost", ended_at=utc_now()))

@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/files: what a script left, listed and sent, whatever a hostile one makes of its folder."""
+"""GET /jobs/{id}/files: lists and sends a script's files, whatever a hostile script makes of its folder."""
 
 import os
 from urllib.parse import quote
@@ -26,7 +26,7 @@ def program_job(client, volume):
 
 @pytest.fixture
 def attempt(program_job, volume):
-    """A claimed attempt whose script has its files."""
+    """A claimed attempt with the files of its script."""
     claimed = claim(program_job)
     unpack(volume.programs.version_folder("mine", program_job.record().program_version), claimed.files)
     return claimed
@@ -72,7 +72,7 @@ def test_what_the_script_made_or_changed_is_listed_by_path(attempt, listed):
 
 @pytest.fixture
 def mirror(volume, tmp_path):
-    """The volume's folder stands for a bucket."""
+    """A mirror of a bucket in the volume's folder."""
     with running_server() as server:
         yield Mirror(volume.root, server.store(), KnownFiles(tmp_path / "known.sqlite"))
     detach(volume.root)

@@ -1,4 +1,4 @@
-"""PUT /models/{id}: uploaded weights, what is known of them, and the jobs that start from them."""
+"""PUT /models/{id}: uploaded weights, what the API shows of them, and the jobs that start from them."""
 
 import errno
 import hashlib
@@ -45,7 +45,7 @@ def keras_spec(**model):
 
 @pytest.fixture
 def keras_job(client, grades):
-    """The answer to a post of a job with a Keras model."""
+    """Post a job with a Keras model and return the answer."""
 
     def post(**model):
         spec = keras_spec(**model)
@@ -82,7 +82,7 @@ def test_other_bytes_under_the_same_id_are_a_conflict(client, volume):
 
 
 def test_of_a_keras_file_the_weights_alone_are_kept(client, volume):
-    file = keras_file()  # each has the second in which it was made
+    file = keras_file()  # each file holds the second of its creation
     shown = client.put("/models/second", data=file).json
     assert (shown["source_format"], shown["data_sha256"]) == ("keras", hashlib.sha256(HDF5).hexdigest())
     assert shown["sha256"] == hashlib.sha256(file).hexdigest()
@@ -128,7 +128,7 @@ def settings(settings):
 def test_the_limit_is_the_one_that_limits_shows(client):
     assert client.get("/limits").json["model"] == {"bytes": 100_000}
     assert client.put("/models/large", data=HDF5 + bytes(100_000)).status_code == 413
-    # Packed it is small enough to be received.
+    # Compressed it is small enough to be accepted.
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(ENTRY, HDF5 + bytes(10**6))

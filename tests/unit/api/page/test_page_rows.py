@@ -115,7 +115,7 @@ def test_an_interrupted_job_has_one_unbroken_curve(client, new_job):
 
 
 def test_however_many_jobs_change_an_answer_renews_only_for_so_long(client, volume, new_job, monkeypatch):
-    """The oldest row first, so that each has its turn."""
+    """The oldest row comes first, so that each is renewed in turn."""
     attempts = [claim(new_job(hyperparameters={"epochs": 1000})) for _ in range(4)]
     for attempt in attempts:
         tell(attempt, epoch(1, 0.5))
@@ -123,7 +123,7 @@ def test_however_many_jobs_change_an_answer_renews_only_for_so_long(client, volu
     monkeypatch.setattr(rows, "READ_SECONDS", 0.0)
     for attempt in attempts:
         tell(attempt, epoch(2, 0.5))
-    # With no time at all at least one is renewed in each answer.
+    # Even without any time, each answer renews at least one row.
     seen = [sum(row["epoch"] == 2 for row in listed(client)) for _ in range(5)]
     assert seen == [1, 2, 3, 4, 4]
 

@@ -1,4 +1,4 @@
-"""Sessions: what a cookie is worth, when it ends, and from where a write by it may come."""
+"""Sessions: what a cookie allows, when it expires, and from which origins it may write."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def sign_in(client, key=ADMIN_KEY, **headers):
 
 
 def signed_in(app, key=ADMIN_KEY):
-    """A browser that is signed in."""
+    """Return a browser that is logged in."""
     client = app.test_client()
     assert sign_in(client, key).status_code == 200
     return client
@@ -57,7 +57,7 @@ def test_signing_in_gives_a_cookie_that_no_script_reads_and_no_other_site_sends(
     assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["secure"]) == (True, "Strict", "/", "")
     assert int(cookie["max-age"]) == 7 * 86_400
     assert answer.json["key"] == {"id": "key_environment", "name": "FITSTOP_ADMIN_KEY", "scope": "admin"}
-    # Neither the key nor the secret is anywhere but in the browser.
+    # Only the browser has the key and the secret.
     [kept] = files(volume)
     for secret in (ADMIN_KEY, cookie.value):
         assert secret not in kept.name + kept.read_text() + answer.text
@@ -146,7 +146,7 @@ def test_a_write_by_cookie_from_elsewhere_is_403_and_does_nothing(app, volume, j
         assert (answer.status_code, answer.json["code"]) == (403, "foreign_origin")
     assert not job.cancel_file.exists()
     assert browser.get("/jobs").status_code == 200
-    # A key in the header is no browser's to send by itself.
+    # A browser does not send a key in the header by itself.
     assert browser.post(f"/jobs/{job.id}/cancel", headers={**headers, **AUTHORIZATION}).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""The pages as they are served, and the law of their files."""
+"""The served pages, and the rules for their files."""
 
 import re
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_the_name_of_a_key_is_shown_literally(app, client):
 
 
 def test_the_built_package_holds_every_file_of_the_page():
-    """hatch takes whole packages; this names the files whose loss nobody would see before a page is opened."""
+    """hatch includes whole packages; the loss of a file named here would only be noticed when a page is opened."""
     assert {path.name for path in TEMPLATES.iterdir()} >= {"base.html", "jobs.html", "new.html", "sign_in.html"}
     assert Path(STATIC / "icon.svg").is_file()
 

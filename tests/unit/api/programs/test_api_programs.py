@@ -202,7 +202,7 @@ def test_the_names_of_the_libraries_are_those_of_the_locked_requirements():
     }
     modules = importlib.metadata.packages_distributions()
     used = {module for module, found in modules.items() if locked & set(map(plain, found))}
-    # A stray folder of a wheel, and a package of types.
+    # A stray folder of a wheel, and a package of type stubs.
     assert used - RESERVED <= {"example", "wrapt-stubs"}
 
 
@@ -243,7 +243,7 @@ def test_of_two_first_uploads_at_once_one_project_has_the_id(app, volume, monkey
 
     def be_second(self, prepared, latest):
         monkeypatch.setattr(store, "create", create)
-        # A thread has a context of its own, as each request of a server.
+        # A thread has its own context, like each request on a server.
         with ThreadPoolExecutor(1) as thread:
             other = thread.submit(world.clients["blue", "code"].put, "/programs/new", data=SCRIPT)
         assert other.result().status_code == 201

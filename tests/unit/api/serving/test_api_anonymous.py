@@ -1,4 +1,4 @@
-"""Clients without a valid key: who is one, and what they may cost."""
+"""Clients without a valid key: which clients count as such, and how much they may use."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from api.serving.anonymous import MOST_CONNECTIONS, MOST_FILES_PER_SECOND, MOST_
 
 
 class Fake:
-    """A connection that notes what becomes of it."""
+    """A connection that records whether it was kept or aborted."""
 
     def __init__(self, port, address="192.0.2.1"):
         self.client = (address, port)
@@ -24,7 +24,7 @@ class Fake:
 
 
 def on_loop(what):
-    """Run a coroutine in a thread of its own: Playwright leaves a loop in the thread of the tests."""
+    """Run a coroutine in its own thread, because Playwright leaves a loop in the thread of the tests."""
 
     async def run():
         return await what()
@@ -42,7 +42,7 @@ def refused(guard, *requests):
 
 @pytest.fixture(autouse=True)
 def _one_second(monkeypatch):
-    """No second ends in the middle of a test."""
+    """Make the counting window an hour long, so that none ends during a test."""
     monkeypatch.setattr(anonymous, "_WINDOW_SECONDS", 3600.0)
 
 

@@ -1,4 +1,4 @@
-"""The application by the ASGI protocol: what the loop waits for, and what a thread gets."""
+"""The application over the ASGI protocol: what the event loop waits for, and what runs in a thread."""
 
 import asyncio
 import threading
@@ -35,13 +35,13 @@ def served(app, *, shows_key=True):
 
 
 def run(what):
-    """Run a coroutine in a thread of its own: Playwright leaves a loop in the thread of the tests."""
+    """Run a coroutine in its own thread, because Playwright leaves a loop in the thread of the tests."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, what).result()
 
 
 def answer(application, told, *received, then_waits=False):
-    """What the application sends for a request whose client sends `received` and then leaves, or waits."""
+    """Return what the application sends for a request whose client sends `received` and then leaves or waits."""
     messages, sent = list(received), []
 
     async def receive():
@@ -58,7 +58,7 @@ def answer(application, told, *received, then_waits=False):
 
 @pytest.fixture(autouse=True)
 def _one_second(monkeypatch):
-    """No second ends in the middle of a test."""
+    """Make the counting window an hour long, so that none ends during a test."""
     monkeypatch.setattr(anonymous, "_WINDOW_SECONDS", 3600.0)
 
 
@@ -96,7 +96,7 @@ def test_of_a_client_without_a_key_no_body_is_read_but_that_of_a_log_in(app):
 
 
 def test_whether_the_process_lives_is_answered_by_the_event_loop_itself(app):
-    """So no thread that is held, by whatever, delays it."""
+    """So no blocked thread delays it."""
     threads = {}
 
     @app.get("/healthz")

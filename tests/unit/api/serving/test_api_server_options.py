@@ -1,4 +1,4 @@
-"""What gunicorn and asyncio do not do by themselves."""
+"""Options that gunicorn and asyncio do not set by themselves."""
 
 import asyncio
 import socket
@@ -12,13 +12,13 @@ import pytest
 from api.serving.server import gunicorn_options, keep_long_queue
 from shared.settings import Settings
 
-# Of `struct tcp_info`: of a listening socket this is the length of its queue (linux/net/ipv4/tcp.c, tcp_get_info).
+# Offset in `struct tcp_info`: for a listening socket, the length of its queue (linux/net/ipv4/tcp.c, tcp_get_info).
 _QUEUE_AT = 28
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the length of the queue")
 def test_the_queue_of_new_connections_is_as_long_as_gunicorn_was_told():
-    # On a thread: where a browser's test ran before in this process, this thread has Playwright's loop running.
+    # In a thread: after a browser test in this process, the main thread has Playwright's loop running.
     with ThreadPoolExecutor() as pool:
         found = pool.submit(_length_of_a_queue_of, 1500).result()
     assert found == 1500

@@ -17,7 +17,7 @@ SPEC = small_spec(dataset={"id": "grades", "target": "grade", "positive": None})
 
 @pytest.fixture
 def new_client(tmp_path, monkeypatch):
-    """Makes a client of an app whose volume is in the bucket; its looks end with the test."""
+    """Make a client of an app whose volume is in the bucket; its looks end with the test."""
     begun = []
     begin = Looking.begin
 

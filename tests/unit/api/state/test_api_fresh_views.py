@@ -1,4 +1,4 @@
-"""What is kept for the next request is never told where the volume says otherwise."""
+"""An answer kept from an earlier request is never sent if the volume has changed."""
 
 import time
 
@@ -14,7 +14,7 @@ from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, sma
 
 @pytest.fixture
 def reads(monkeypatch):
-    """How often a job's report was made."""
+    """The id of each job whose report was made, once for each time."""
     made = []
     real = show.job_document
 

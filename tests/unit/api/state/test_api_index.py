@@ -1,4 +1,4 @@
-"""The list of jobs over its index: filters, other hosts' jobs, a damaged and a cold index."""
+"""The list of jobs from its index: filters, other hosts' jobs, a damaged and a cold index."""
 
 import os
 import shutil
@@ -79,7 +79,7 @@ def test_trials_are_listed_by_themselves_or_left_out(client, volume, new_job, mo
 
 
 def refuse():
-    """As an index that is being made."""
+    """Raise the error of an index that is being built."""
     raise index.IndexNotReady
 
 
@@ -114,7 +114,7 @@ def test_jobs_of_other_hosts_and_their_ends_are_in_the_next_list(client, elsewhe
 
 
 def test_what_came_in_one_tick_of_the_clock_is_not_missed(client, app, elsewhere, grades, monkeypatch):
-    """Even where the folders say that nothing has changed since the last look, until they are settled."""
+    """Even if the folders' times show no change since the last look, until they are settled."""
     put_job(elsewhere, small_spec())
     assert len(listed(client)) == 1
     frozen = {path: path.stat() for path in (elsewhere.open, *elsewhere.jobs.iterdir())}

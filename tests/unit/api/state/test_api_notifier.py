@@ -8,7 +8,7 @@ from tests.support.waiting import wait_for
 
 
 class FakeQueue:
-    """Notes who was announced; the first notification waits until it is let go, the second fails."""
+    """Records the notified jobs; the first notification waits until it is released, the second fails."""
 
     def __init__(self):
         self.notified = []

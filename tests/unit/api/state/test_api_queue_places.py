@@ -1,4 +1,4 @@
-"""The place that a job is told, GET /queue and what workers do next are one order."""
+"""A job's queue position, GET /queue and what workers take next follow the same order."""
 
 import pytest
 

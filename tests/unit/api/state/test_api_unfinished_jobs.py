@@ -1,4 +1,4 @@
-"""The jobs without a result of a key, over several processes."""
+"""The unfinished jobs of a key, over several processes."""
 
 from types import SimpleNamespace
 

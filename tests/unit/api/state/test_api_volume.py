@@ -1,4 +1,4 @@
-"""A volume that is away, full or slow: what the API says of it."""
+"""A volume that is unavailable, full or slow, and what the API answers."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def show_worker(volume: Volume, paused: str) -> None:
 
 @pytest.fixture
 def away(volume: Volume, job: JobFolder, tmp_path: Path) -> Iterator[Path]:
-    """The bare mount point, where the volume with one job was."""
+    """The empty mount point of the volume with one job, which is moved away."""
     elsewhere = tmp_path / "elsewhere"
     volume.root.rename(elsewhere)
     volume.root.mkdir()

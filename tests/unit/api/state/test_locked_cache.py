@@ -1,4 +1,4 @@
-"""One cache, many threads: a cache of cachetools is only touched by the thread that has its lock."""
+"""One cache, many threads: only the thread that holds the lock accesses a cache of cachetools."""
 
 from cachetools import LRUCache
 
@@ -6,7 +6,7 @@ from api.state.locked_cache import LockedCache
 
 
 class Watched(LRUCache):
-    """Notes for each access whether the lock was held."""
+    """Records for each access whether the lock was held."""
 
     accesses = ()
 

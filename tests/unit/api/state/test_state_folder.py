@@ -1,4 +1,4 @@
-"""Keys and sessions lie outside the volume; those of an older version are moved once, and never again."""
+"""Keys and sessions are stored outside the volume; those of an older version are moved exactly once."""
 
 import logging
 

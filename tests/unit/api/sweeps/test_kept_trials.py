@@ -1,4 +1,4 @@
-"""What was read of a sweep is kept on the host's own disk, and never believed against the volume's files."""
+"""What was read of a sweep is kept on the host's own disk, but the volume's files always take precedence."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ def settings(settings, kept):
 
 
 def settle(folder: SweepFolder) -> None:
-    """As if the last change was an hour ago."""
+    """Set the time of the last change to an hour earlier."""
     at = folder.last_change_ns() - 3600 * 10**9
     os.utime(folder.trials, ns=(at, at))
 

@@ -232,7 +232,7 @@ def test_a_damaged_sweep_is_left_out_of_the_list_and_named_when_asked_for(client
 
 
 class CountedTrials(tuple):
-    """Trials that count how often somebody goes through them."""
+    """Trials that count how often they are iterated over."""
 
     passes = 0
 

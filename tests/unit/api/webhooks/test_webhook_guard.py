@@ -1,4 +1,4 @@
-"""Which addresses are connected to: decided on the resolved address, in every library."""
+"""Which addresses may be connected to: every library decides by the resolved address."""
 
 import json
 import subprocess
@@ -81,7 +81,7 @@ def test_a_name_that_resolves_to_this_machine_is_refused_at_the_connection(kind)
 
 
 def send_by_apprise(address, networks=""):
-    """What the process for one message answers."""
+    """Return the answer of the process that sends one message."""
     order = {"address": address, "networks": networks, "title": "t", "body": "b"}
     command = [sys.executable, "-P", "-B", "-m", "api.webhooks.apprise_child"]
     done = subprocess.run(command, input=json.dumps(order).encode(), capture_output=True, timeout=60, check=True)

@@ -1,4 +1,4 @@
-"""POST, GET and DELETE /webhooks: what is taken, what is shown, and what never is."""
+"""POST, GET and DELETE /webhooks: what is accepted, what is shown, and what is never shown."""
 
 import base64
 import os

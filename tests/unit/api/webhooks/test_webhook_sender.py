@@ -45,7 +45,7 @@ def test_every_event_of_a_job_is_sent_once_and_in_order(run_until, store, volume
         wanted = ["job.worker_lost", "job.budget_nearly_used", "job.early_stopping", "job.succeeded"]
         run_until(lambda: receiver.types()[-1:] == wanted[-1:])
         run_until(lambda: (store.folder / "settled").read_text() == f"{job.id}\n")
-        # A kill between an answer and its note sends it again with the same id.
+        # After a kill between an answer and its record, the event is sent again with the same id.
         first = {one["webhook-id"]: one for one in reversed(receiver.accepted)}
         firsts = sorted(first.values(), key=receiver.accepted.index)
         assert [one["type"] for one in firsts] == wanted

@@ -8,7 +8,7 @@ from tests.support.webhooks import Receiver, put_webhook
 
 
 def keys(receiver, folder):
-    """What was accepted, each id once: a kill between an answer and its note sends it again."""
+    """Return each accepted id once; after a kill between an answer and its record, an event is sent again."""
     return list(dict.fromkeys(one["webhook-id"].removeprefix(f"{folder.id}-") for one in receiver.accepted))
 
 

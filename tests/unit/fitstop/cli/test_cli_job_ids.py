@@ -35,7 +35,7 @@ def test_what_no_id_begins_or_ends_with_gives_none(part):
 
 
 class Service:
-    """A service with the jobs `IDS`, each called `job` and its number, and the sweep `search`."""
+    """A service with the jobs `IDS`, named `job` plus their number, and the sweep `search`."""
 
     def jobs(self, **_: Any) -> dict[str, Any]:
         return {"data": [{"id": one, "name": f"job{number}"} for number, one in enumerate(IDS)]}

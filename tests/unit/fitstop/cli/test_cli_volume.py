@@ -1,4 +1,4 @@
-"""`fitstop volume copy` as it is typed: a folder into a bucket and out of it, and why it does not begin."""
+"""`fitstop volume copy` on the command line: a folder into a bucket and back, and why it refuses to begin."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Keras's callback objects become the spec's callbacks, or are named."""
+"""Keras's callback objects become the spec's callbacks, or are refused by name."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_a_patience_of_0_acts_in_keras_as_one_of_1():
 
 def test_callbacks_that_were_used_before_are_read_as_they_were_made():
     stopping = keras.callbacks.EarlyStopping(monitor="val_loss", min_delta=0.5)
-    # As Keras does when a fit begins, where less is better.
+    # Keras does this when a fit begins, if less is better.
     stopping.min_delta *= -1
     assert read(stopping)["early_stopping"]["min_delta"] == 0.5
 
@@ -89,7 +89,7 @@ class Own(keras.callbacks.Callback):
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
-    """The same name, and perhaps another rule."""
+    """A class with the same name, which may follow another rule."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a model was compiled with becomes the spec's hyperparameters, or is named."""
+"""What a model was compiled with becomes the spec's hyperparameters, or is refused by name."""
 
 import json
 from typing import get_args
@@ -25,7 +25,7 @@ def model(outputs=1):
 
 
 def compiled(optimizer="adam", loss="binary_crossentropy", metrics=None, outputs=1, **more):
-    """What is read of a model that was compiled so; it is a valid spec."""
+    """Compile a model this way and return what is read from it, with valid hyperparameters."""
     own = model(outputs)
     own.compile(optimizer, loss, metrics=metrics, **more)
     problems = Problems()

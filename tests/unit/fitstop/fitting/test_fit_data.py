@@ -1,4 +1,4 @@
-"""The data and the model of a call: arrays as an npz that is made while it is sent, the model as JSON and weights."""
+"""The data and the model of a call: arrays as an npz written while it is sent, the model as JSON and weights."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""One `up` for each data folder, also on filesystems that know no locks."""
+"""Only one `up` for each data folder, also on filesystems without locks."""
 
 import errno
 import fcntl

@@ -29,7 +29,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def uci(tmp_path):
-    """A publisher on this machine, and what it was asked for."""
+    """A server on this machine that publishes the files and records its requests."""
     folder = tmp_path / "published"
     folder.mkdir()
     (folder / "white.csv").write_bytes(WHITE)

@@ -71,7 +71,7 @@ def test_the_container_gives_the_same_rights():
 
 
 def server_of(folder, name, version):
-    """A program that says that it is a server of this version."""
+    """Write a program that reports itself as a Redis server of this version."""
     program = folder / name
     program.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0 malloc=libc'\n")
     program.chmod(0o755)

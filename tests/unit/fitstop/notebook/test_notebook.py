@@ -1,4 +1,4 @@
-"""A job in a notebook: one output that is updated, with nothing in it that runs or is fetched."""
+"""A job in a notebook: one output that is updated, without code and without remote content."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -91,7 +91,7 @@ def test_many_epochs_are_thinned_out_and_the_last_is_kept():
 
 @pytest.fixture
 def outputs(monkeypatch):
-    """What IPython was given to show, each output with its newest content."""
+    """What IPython was given to show: for each output, its contents in order."""
     shown = []
 
     class Handle:

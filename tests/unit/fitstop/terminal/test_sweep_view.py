@@ -108,7 +108,7 @@ def test_only_a_better_value_is_the_best_so_far():
 
 
 def test_each_look_reads_the_unfinished_trials_and_the_new_ones_alone(monkeypatch):
-    """Also where an old trial outlasts many others."""
+    """Also if an old trial outlasts many others."""
     asked, known = [], {number: trial(number, None, "running") for number in (1, 2)}
 
     def page(_client, _sweep_id, *, after=0, numbers=(), **_):

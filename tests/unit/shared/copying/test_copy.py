@@ -1,4 +1,4 @@
-"""A copy of a volume: whole or no volume, between folders and buckets, killed at any moment and continued."""
+"""Copying a volume between folders and buckets: a copy killed at any moment is no volume until it is continued."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def source(tmp_path: Path) -> FolderStore:
-    """A volume with a dataset and a job, files with names of any kind, one of several parts, and times of last year."""
+    """A volume with a dataset and a job, files with names of any kind, one file of several parts, and times in 2023."""
     volume = Volume(tmp_path / "source")
     put_dataset(volume, learnable_frame())
     job = put_job(volume, small_spec())
@@ -63,7 +63,7 @@ def copy(source: Store, target: Store) -> Progress:
 
 
 def contents(root: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file of a folder, with its time; not what a copy leaves out."""
+    """Return the content and time of every file of a folder, without the files that a copy leaves out."""
     found = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
     return {
         str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mtime_ns)
@@ -105,7 +105,7 @@ def test_a_copy_in_a_bucket_is_a_volume_for_a_service_once_it_is_whole(
     assert looking is not None
     detach(root)
     assert Volume(root).job_ids() == Volume(source.root).job_ids()
-    # The files of a volume in use change: hashes of before would be taken for damage by the next copy.
+    # The files of a volume in use change: the next copy would take old hashes for damage.
     assert list(bucket.list(COPY_FOLDER)) == []
     brought = copy(bucket, FolderStore(tmp_path / "back"))
     assert brought.files == len(contents(source.root))
@@ -120,7 +120,7 @@ def test_what_only_tells_those_who_share_a_bucket_is_no_part_of_a_copy(source: F
 
 
 class CutStore:
-    """A store that answers to `writes` calls that change it, and to none after them."""
+    """A store that carries out `writes` changes and raises NoAnswer at every later one."""
 
     def __init__(self, store: Store, writes: int) -> None:
         self._store, self._left = store, writes
@@ -172,7 +172,7 @@ def test_a_copy_that_is_cut_at_any_write_is_no_volume_and_the_same_call_finishes
 
 
 def is_whole(target: Store) -> bool:
-    """Whether the place is a volume: it has its marker, and a folder no record of a copy."""
+    """Whether the target is a volume: it has its marker and, if it is a folder, no record of a copy."""
     is_marked = target.read(MARKER_FILE) is not None
     return is_marked and (not target.keeps_times or target.read(COPY_FILE) is None)
 

@@ -1,4 +1,4 @@
-"""The markers of open jobs, which looks bring, and what looks remove from the bucket."""
+"""The markers of open jobs, which looks download, and what looks remove from the bucket."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -53,7 +53,7 @@ def test_a_plan_that_is_decided_here_during_a_look_is_not_replaced_by_one_of_a_l
 
     def begin() -> None:
         here.mirror.begin_uploads(f"{JOB}/attempts/2")
-        # By the training process, which has no bucket.
+        # The training process, which has no bucket, writes this.
         plan.write_bytes(b"ours")
 
     store.act = begin

@@ -39,18 +39,18 @@ CREATED = [
 REPLACED = [f"{JOB}/attempts/1/heartbeat.json", f"{JOB}/attempts/1/training_log.csv", "workers/one.json"]
 CONTENTS = st.sampled_from([b"", b"a\n", b"a\nb\n", b"a\nb\nc\n"])
 MACHINES = st.sampled_from(range(3))
-# What machines have in their folders and no bucket.
+# Files that machines keep in their folders and not in the bucket.
 OF_ONE_MACHINE = ["datasets/.incoming/data", "jobs/ab/.draft", "deleted/probe-1/probe", "jobs/ab/.upload-job_ab/1"]
 
 
 def shown(bucket: dict[str, bytes]) -> dict[str, bytes]:
-    """What everybody sees of it: not what lacks the document that makes it exist."""
+    """Return the visible files of a bucket, without those of a unit whose document does not exist."""
     documents = {name: document_of(unit_of(name) or "") for name in bucket}
     return {name: content for name, content in bucket.items() if (documents[name] or name) in bucket}
 
 
 class Play(RuleBasedStateMachine):
-    """Calls at several machines; `bucket` is what they come to."""
+    """Calls on several machines; `bucket` is the expected result."""
 
     folder: Path
 
@@ -66,7 +66,7 @@ class Play(RuleBasedStateMachine):
 
     @rule(at=MACHINES, name=st.sampled_from(CREATED), content=CONTENTS)
     def create(self, at: int, name: str, content: bytes) -> None:
-        # Of a marker the name alone counts.
+        # Only the name of a marker counts.
         content = b"" if name.startswith("open/") else content
         path = self.machines[at].place(name)
         assert create_file(path, content) is (name not in self.bucket)
@@ -110,7 +110,7 @@ class Play(RuleBasedStateMachine):
         self.machines[at].look()
         for name, content in self.machines[at].files().items():
             assert name in OF_ONE_MACHINE or name.startswith("datasets/.incoming") or is_of_volume(name), name
-            # Never half of a file, or something that nobody wrote.
+            # Never half a file, or content that no machine wrote.
             assert content in {b"mine", b"", b"a\n", b"a\nb\n", b"a\nb\nc\n"} or name.endswith("/reserved")
 
     @rule(at=MACHINES)
@@ -138,7 +138,7 @@ def test_whatever_machines_do_and_whenever_they_look_they_come_to_the_same(tmp_p
     run_state_machine_as_test(play, settings=how)
 
 
-# A look and something else at the same moment.
+# A look at the same time as another action.
 
 
 def test_what_this_process_writes_while_a_look_reads_is_not_undone(
@@ -152,7 +152,7 @@ def test_what_this_process_writes_while_a_look_reads_is_not_undone(
 
 
 class Together(FolderStore):
-    """A store whose bucket is far away: no read is answered before four have been asked."""
+    """A slow store: it answers no read of a spec before four have been requested."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -195,7 +195,7 @@ def test_a_look_gives_up_with_the_first_failure(machines: Callable[..., Machine]
 
 
 class Replaced(FolderStore):
-    """A store whose file is replaced each time that somebody reads it."""
+    """A store with a note that is replaced during every read."""
 
     def read(self, name: str) -> bytes | None:
         if name.endswith("/note.json"):

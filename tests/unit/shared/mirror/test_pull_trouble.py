@@ -1,4 +1,4 @@
-"""That a bucket is away, the process that looks says to the others on its folder."""
+"""The process that looks reports to the others on its folder that the bucket is unavailable."""
 
 import pytest
 

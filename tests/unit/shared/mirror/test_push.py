@@ -1,4 +1,4 @@
-"""What the bucket has of an attempt, after each single upload: what a kill at some moment leaves on a disk."""
+"""After each single upload of an attempt, the bucket has what a kill at some moment would leave on a disk."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ LONG = "/".join("é" * 100 for _ in range(2))
 
 
 class Scene:
-    """An attempt, and its training process: each step is one thing that the process does to its folder."""
+    """An attempt and its training process; each step is one change that the process makes to its folder."""
 
     def __init__(self, root: Path, store: FolderStore) -> None:
         make_folder(root)
@@ -33,7 +33,7 @@ class Scene:
         self.attempt = AttemptFolder(root / "jobs/ab/job_ab/attempts/1", 1)
         make_folder(self.attempt.path)
         create_file(self.attempt.claim_file, b"{}")
-        # As the training process, which has no bucket.
+        # From here on, act as the training process, which has no bucket.
         detach(root)
         for folder in (self.attempt.checkpoints, self.attempt.resume, self.attempt.files / LONG, self.job / "system"):
             make_folder(folder)
@@ -76,7 +76,7 @@ def _append(path: Path, content: bytes) -> None:
 
 
 class Watched(FolderStore):
-    """Looks at the bucket after each request, and lets the training process go on meanwhile."""
+    """Looks at the bucket after each request, and lets the training process continue meanwhile."""
 
     then: Callable[[], None] = staticmethod(lambda: None)
 
@@ -208,7 +208,7 @@ def test_a_conclusion_is_the_last_word(scene: Scene, monkeypatch: pytest.MonkeyP
 
 
 class Late(FolderStore):
-    """Gives the next request up, which `arrive` carries out."""
+    """Gives up the next request, which `arrive` carries out later."""
 
     arrive: Callable[[], object] | None = None
     gives_up = False
@@ -243,7 +243,7 @@ def give_up(scene: Scene, store: Late) -> None:
 
 
 def arrive(scene: Scene, store: Late, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The late request arrives; it was given up long ago when the next upload comes."""
+    """Carry out the late request, then upload until no other one can come."""
     assert not scene.push.is_settled()
     assert store.arrive is not None
     store.arrive()
@@ -303,7 +303,7 @@ def test_uploads_of_an_attempt_that_was_given_up_remove_nothing(late: tuple[Scen
     scene.push.push(is_last=True)
     claim = scene.attempt.claim_file.read_bytes()
     scene.mirror.discard(scene.attempt.path)
-    # A look brings it back.
+    # A look downloads it again.
     make_folder(scene.attempt.path)
     scene.attempt.claim_file.write_bytes(claim)
     scene.push.push(is_last=True)

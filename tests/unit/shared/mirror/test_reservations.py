@@ -1,4 +1,4 @@
-"""Two uploads of one name: one wins, and what a killed or failed one has left is taken over."""
+"""Two uploads of one name: one wins, and what a killed or failed upload has left is taken over."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def api(tmp_path, store):
-    """Makes the mirrors of APIs on one bucket."""
+    """Make the mirrors of APIs on one bucket."""
     found = []
 
     def make(name):

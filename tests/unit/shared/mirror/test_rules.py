@@ -1,4 +1,4 @@
-"""The rules by which folders and a bucket stay the same, one at a time: each test fails where its rule is taken out."""
+"""The rules that keep folders and a bucket the same, one at a time: each test fails if its rule is removed."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def prepare(at: Machine, content: bytes = b"rows") -> Path:
     return prepared
 
 
-# What is brought and what goes.
+# Downloads and removals.
 
 
 def test_what_is_replaced_while_it_is_brought_is_brought_as_it_is_then(here: Machine, store: Meanwhile) -> None:
@@ -153,7 +153,7 @@ def test_a_name_that_another_machine_had_taken_goes_with_it(
 
 
 class Failing(FolderStore):
-    """Fails as often as `failures` says, after it has done what it was asked for if `is_done`."""
+    """Fails `failures` times; if `is_done`, after it has carried out the request."""
 
     failures = 0
     is_done = True

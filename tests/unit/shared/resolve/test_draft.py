@@ -1,4 +1,4 @@
-"""One answer names shape, data and monitors; nothing in it exists only because of another wrong field."""
+"""One answer names shape, data and monitors, but no problem that only follows from another wrong field."""
 
 import json
 
@@ -18,7 +18,7 @@ WHOLE = {**resolved().spec.model_dump(mode="json"), "metadata": {"team": "cellar
 
 
 def pointers(document, data=DATA):
-    """Every problem of a document by its pointer."""
+    """Return every problem of a document by its pointer."""
     draft = make_draft(JobSpec, document, STAND_IN)
     if draft.value is None:
         return {problem.pointer: problem for problem in at_most_shown(draft.faults.problems)}
@@ -70,7 +70,7 @@ def with_values(*changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        # A monitor may be right once the metrics, the target or the loss are.
+        # A monitor may be valid once the metrics, the target or the loss are corrected.
         [("hyperparameters/metrics", ["acc"]), ("callbacks/early_stopping/monitor", "val_accuracy")],
         [("hyperparameters/metric", ["auc"]), ("callbacks/early_stopping/monitor", "val_auc")],
         [("dataset/target", "grde"), ("dataset/positive", None), ("callbacks/early_stopping/monitor", "val_mae")],
@@ -80,7 +80,7 @@ def with_values(*changes):
         [("hyperparameters/loss", "huber"), ("hyperparameters/metrics", ["mae"])],
         [("callbacks/early_stopping/monitor", 5), ("callbacks/early_stopping/mode", "min")],
         [("callbacks/early_stopping/monitor", "val_acuracy"), ("callbacks/early_stopping/mode", "min")],
-        # A column may be dropped once its name is.
+        # The column `key` may be dropped once the name is corrected.
         [("dataset/drop_columns", ["ky"])],
         [("dataset/dropp", ["key"])],
         [("dataset/drop_columns", [5])],
@@ -147,7 +147,7 @@ def test_every_fault_of_the_shape_is_in_the_answer_of_the_whole(changes):
     for place, value in changes:
         if place in set(places(document)):
             document = replaced(document, place, value)
-    # As a parser gives it: no part of it stands at two places.
+    # As a parser returns it: no part of it appears at two places.
     document = json.loads(json.dumps(document))
     faults = make_draft(JobSpec, document, STAND_IN).faults.problems
     assert {problem.pointer for problem in faults} <= set(pointers(document))

@@ -1,4 +1,4 @@
-"""A table or a batch that no machine of the service holds is refused at the post, with the product and the fix."""
+"""A table or batch that fits no machine of the service is refused when posted, with the product and the fix."""
 
 import pytest
 

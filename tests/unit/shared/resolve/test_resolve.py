@@ -1,4 +1,4 @@
-"""From what was asked for to what will run: inference, what does not fit the data, and the bad input of the list."""
+"""From the requested spec to the one that runs: inference, misfits with the data, and the list of bad input."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ def judged(document, *columns, rows=ROWS):
 
 
 def refusal(document, *columns, rows=ROWS):
-    """The problems by their pointers; the pointer names a field of the spec, whether it was written out or not."""
+    """Return the problems by their pointers; each pointer names a field of the spec, written out or not."""
     data = dataset(*columns, rows=rows) if columns else dataset(GRADES, rows=rows)
     spec_asked = validate(JobSpec, document)
     with pytest.raises(Refused) as caught:
@@ -47,7 +47,7 @@ def refusal(document, *columns, rows=ROWS):
     return {problem.pointer: problem for problem in caught.value.problems}
 
 
-# What a target makes of the job
+# What follows from the target
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_no_layers_pass_that_make_more_parameters_than_may_be(layers):
         assert count > MOST_PARAMETERS
 
 
-# What will run, but hardly as it was meant
+# Jobs that run, but probably not as intended
 
 
 @pytest.mark.parametrize(
@@ -464,7 +464,7 @@ def test_a_default_batch_larger_than_the_rows_is_no_warning():
     assert (answer.spec.hyperparameters.batch_size, answer.warnings) == (16, ())
 
 
-# The list of bad input: everything of it that a spec and its data can tell
+# The list of bad input: everything in it that a spec and its data can show
 
 BAD = [
     *[("", document) for document in (None, [], "x", 5, {}, {"dataset": None})],

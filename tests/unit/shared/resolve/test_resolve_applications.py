@@ -1,4 +1,4 @@
-"""What is judged of a network of `keras.applications`."""
+"""Checks of networks of `keras.applications`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The judges of images, arrays and their models: what is filled in, and what is refused with which sentence."""
+"""Resolving images, arrays and their models: the values that are filled in, and each refusal with its sentence."""
 
 from typing import Any
 
@@ -317,7 +317,7 @@ def test_a_model_of_ones_own_takes_any_length_and_any_name_of_the_only_input() -
     assert judged(arrays(array("x", 50, 6), CLASSES), model={"kind": "keras", "config": config}).task.parameters is None
 
 
-# A number of thousands of digits is no JSON that the API reads.
+# The API's JSON parser refuses a number with thousands of digits.
 @pytest.mark.parametrize("name", sorted(set(HOSTILE) - {"units of thousands of digits"}))
 def test_a_hostile_model_is_refused_when_it_is_posted(name: str) -> None:
     config, words = HOSTILE[name]

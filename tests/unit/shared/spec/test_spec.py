@@ -1,4 +1,4 @@
-"""The spec: what may be asked for, what is refused, and that a stored spec comes back as it was."""
+"""The spec: what is accepted, what is refused, and that a stored spec is read back unchanged."""
 
 import json
 import string
@@ -55,7 +55,7 @@ def test_each_default_may_also_be_written(model):
 
 
 def judged(document):
-    """The spec as it would be stored, or the refusal; any other error is a bug."""
+    """Return the spec as it would be stored, or the refusal; any other error is a bug."""
     try:
         return resolve(validate(JobSpec, document), DATA)
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""A bucket whose answers are lost, and what a person reads about one that cannot be used."""
+"""A bucket whose answers are lost, and the messages about a bucket that cannot be used."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def server(running: Server) -> Iterator[Server]:
 
 
 def lose_answers(server: Server, method: str, count: int, query: str = "") -> None:
-    """Lose the answers to the next `count` requests of this kind, which are carried out."""
+    """Lose the answers to the next `count` requests of this kind, but carry the requests out."""
     left = [count]
 
     def lose(environ: dict[str, Any]) -> bool:
@@ -38,7 +38,7 @@ def lose_answers(server: Server, method: str, count: int, query: str = "") -> No
     server.lose_answer = lose
 
 
-# 3 are the tries of obstore for one request.
+# obstore tries each request 3 times.
 @pytest.mark.parametrize("lost", [1, 3])
 def test_a_create_whose_answer_was_lost_is_recognised_as_our_own(server: Server, lost: int) -> None:
     store = server.store()
@@ -106,13 +106,13 @@ def test_a_large_file_is_streamed_by_parts_and_only_while_it_stays_the_same(serv
     store.replace("data.parquet", [content[::-1]])
     with pytest.raises(FileChanged):
         list(pieces)
-    # A log that was cut off since it was listed.
+    # A log that became shorter after it was listed.
     with pytest.raises(FileChanged):
         store.read_range("data.parquet", len(content), 100)
 
 
 def test_small_requests_are_given_up_before_a_worker_stops_for_want_of_a_heartbeat(server: Server) -> None:
-    """A last try may begin just before the time for tries is up. The time-outs are read, not waited for."""
+    """A last try may begin just before the time for tries ends. The test reads the time-outs without waiting."""
     with access_to(server):
         store = open_bucket(f"s3://{server.make_bucket()}/v", retries=PATIENCE)
     options, retries = store._objects.client_options, store._objects.retry_config

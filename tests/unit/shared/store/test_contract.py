@@ -1,4 +1,4 @@
-"""What every store promises, on a folder and on a bucket, against a dict that keeps the same promises."""
+"""The promises of every store, on a folder and on a bucket, compared with a dict that keeps the same promises."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ from shared.store.interface import BadName, Store
 from shared.store.segments import Overtaken, Segments
 from tests.support.bucket import Server
 
-# No name is the folder of another one. A script's files may have any of them.
+# No name is the folder of another. A script's files may have any of these names.
 NAMES = [
     "fitstop-volume.json",
     "jobs/ab/1/spec.json",
@@ -38,7 +38,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, s3_server: Server) -> 
 
 
 class Calls(RuleBasedStateMachine):
-    """Calls of a store, each compared with what it does to a dict."""
+    """Calls of a store, each compared with the same call on a dict."""
 
     store: Store
 

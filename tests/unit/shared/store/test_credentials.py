@@ -1,4 +1,4 @@
-"""Where the keys of a bucket come from, as in the AWS command."""
+"""The sources of a bucket's keys, as in the AWS command."""
 
 import json
 import threading
@@ -96,7 +96,7 @@ def test_the_proxy_is_that_of_the_address_and_never_for_training() -> None:
 
 @contextmanager
 def serving(content: bytes) -> Iterator[tuple[str, list[Any]]]:
-    """A server that answers each GET with `content`: its address, and what it was asked."""
+    """Run a server that answers each GET with `content`; yield its address and the list of requests."""
     asked: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,7 +108,7 @@ def serving(content: bytes) -> Iterator[tuple[str, list[Any]]]:
             self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
-            """A test's output is for what failed."""
+            """Log nothing: a test's output is for failures."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -135,7 +135,7 @@ def test_a_container_without_keys_uses_those_of_its_own_service(tmp_path: Path) 
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{pod}/keys",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
         }
-        # By this environment alone: a worker has no such variables in its own.
+        # Only this environment is read: a worker has no such variables in its own.
         open_bucket(f"s3://{bucket}/v", environment)
     assert asked[0] == ("/keys", "sesame")
     assert all("Credential=OFTHEPOD/" in one for one in signed)

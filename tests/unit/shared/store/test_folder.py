@@ -1,4 +1,4 @@
-"""What a store in a folder does that a bucket cannot: links, times, and what a killed process leaves."""
+"""What only a store in a folder can do: links, times, and cleaning up after a killed process."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The trial of a bucket: one that can hold a volume passes, and what it lacks is named with a fix."""
+"""The trial of a bucket: one that can hold a volume passes, and a missing ability is named with a fix."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.bucket import Server, access_to, running_server
 
 
 def look(server: Server, rounds: int = 1) -> tuple[dict[str, str], list[str]]:
-    """The finding, and what is left in the bucket."""
+    """Return the finding, and the names of what is left in the bucket."""
     bucket = server.make_bucket()
     with access_to(server):
         found = look_at_bucket(f"s3://{bucket}/volume", rounds)

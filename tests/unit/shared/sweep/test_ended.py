@@ -1,4 +1,4 @@
-"""Of many sweeps that have ended, each look asks a part, and in turn finds every one that was extended."""
+"""Each look checks a part of many ended sweeps, and in turn finds every one that was extended."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ SPEC = SweepSpec.model_validate_json(json.dumps({"job": {}, "objective": OBJECTI
 
 
 def trials(count, value, seed=1):
-    """Trials whose value follows from their parameters."""
+    """Yield trials whose value follows from their parameters."""
     drawn = np.random.default_rng(seed)
     for number in range(1, count + 1):
         picked = str(drawn.choice(["adam", "sgd"]))

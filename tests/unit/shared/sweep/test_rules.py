@@ -1,4 +1,4 @@
-"""Which trials cannot win, by each rule, and what a past sweep would have been under another rule."""
+"""Which trials cannot win, by each rule, and how a past sweep would have gone under another rule."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ def spec(name: str, parallel: int = 1, **rule: Any) -> SweepSpec:
 
 
 def finished(*bests: float, epochs: int = 30) -> list[Trial]:
-    """Trials that come nearer to their best value with each epoch."""
+    """Return trials that approach their best value with each epoch."""
     return [trial(n, *(best * (1 - 0.5**e) for e in range(1, epochs + 1))) for n, best in enumerate(bests, start=1)]
 
 

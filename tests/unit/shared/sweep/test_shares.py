@@ -1,4 +1,4 @@
-"""Shares of a budget never exceed it together, and trials that hold themselves to them end close to it."""
+"""Shares of a budget never exceed it together, and trials that keep to their shares use almost all of it."""
 
 import random
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Played:
 
 
 def play(limit: float, lengths: list[float], parallel: int, slots: int, chance: random.Random) -> list[Played]:
-    """A sweep whose workers look at it late, by up to two seconds."""
+    """Play a sweep whose workers look at it late, by up to two seconds."""
     trials: list[Played] = []
     while True:
         running = [trial for trial in trials if not trial.has_ended]

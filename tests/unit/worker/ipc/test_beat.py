@@ -1,4 +1,4 @@
-"""What a heartbeat says of an attempt's time."""
+"""What a heartbeat records about an attempt's time."""
 
 import pytest
 

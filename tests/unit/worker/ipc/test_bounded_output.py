@@ -1,4 +1,4 @@
-"""What a training process prints is kept within a few files, and read back by position."""
+"""The output of a training process is kept in a few files, and read back by position."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def attempt(tmp_path):
 
 @pytest.fixture
 def printed(attempt):
-    """Prints lines into the attempt's output, as a process would whose standard output is stream."""
+    """Print lines into the attempt's output, like a process with `stream` as its standard output."""
     stream = os.open(os.devnull, os.O_WRONLY)
     output = BoundedOutput(attempt.path, SEGMENT, (stream,))
 

@@ -1,4 +1,4 @@
-"""Each exit status says one thing."""
+"""Each exit status has one meaning."""
 
 from typing import get_args
 

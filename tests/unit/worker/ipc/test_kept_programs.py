@@ -1,4 +1,4 @@
-"""What a worker says of its kept programs, and its folder of them: whose it is, and when it goes."""
+"""The variables for a worker's kept programs, and its folder for them: who owns it, and when it is removed."""
 
 import fcntl
 import os

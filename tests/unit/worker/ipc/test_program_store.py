@@ -1,4 +1,4 @@
-"""The store of compiled programs: what comes out of it is what was put in, by that name and compiler, or nothing."""
+"""The store of compiled programs: it returns what was stored under that name and compiler, or nothing."""
 
 import os
 import random
@@ -29,7 +29,7 @@ def into(tmp_path: Path) -> Path:
 
 
 def kept(store: Path, name: str = NAME, content: bytes = CONTENT) -> Path:
-    """A program in the store."""
+    """Store a program and return its file."""
     written = store.parent.parent / name
     written.write_bytes(content)
     put(store, written)
@@ -37,7 +37,7 @@ def kept(store: Path, name: str = NAME, content: bytes = CONTENT) -> Path:
 
 
 def restored(store: Path, into: Path, prefix: str = "threads-2-ab_") -> dict[str, bytes]:
-    """What a training process would read."""
+    """Return what a training process would read."""
     names = restore(store, prefix, into)
     assert names == {file.name for file in into.iterdir()}
     return {file.name: file.read_bytes() for file in into.iterdir()}

@@ -1,4 +1,4 @@
-"""Which GPUs each slot of a worker holds, and what a job's process sees of them."""
+"""Which GPUs each slot of a worker holds, and which of them a job's process sees."""
 
 import pytest
 

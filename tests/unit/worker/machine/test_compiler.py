@@ -1,4 +1,4 @@
-"""The compiler's identity: another one after a change of what XLA's machine code depends on, and none in doubt."""
+"""The compiler's identity: it changes with everything that XLA's machine code depends on; None in case of doubt."""
 
 import importlib
 import sys
@@ -42,7 +42,7 @@ def install(folder: Path, name: str, record: str | None) -> None:
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The packages' folder of a machine with a CPU alone."""
+    """The package folder of a machine without a GPU."""
     install(tmp_path, "tensorflow_cpu", "xla.so,sha256=1,1\n")
     install(tmp_path, "flask", None)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])

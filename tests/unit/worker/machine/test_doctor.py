@@ -1,4 +1,4 @@
-"""What a GPU, its driver's libraries and TensorFlow's code are judged by, from what they say of themselves."""
+"""How a GPU, its driver's libraries and TensorFlow's code are judged by what they report."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from worker.machine.trial import try_training
 from worker.supervisor import programs
 
 L4 = Card("NVIDIA L4", (8, 9), "570.86.15", 23 * 10**9, 24 * 10**9)
-# What the wheel of TensorFlow 2.21 says of itself.
+# The architectures that the wheel of TensorFlow 2.21 reports.
 CARRIED = ["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"]
 
 

@@ -1,4 +1,4 @@
-"""What a worker reads of a GPU once a second, by a library with the functions of the binding."""
+"""What a worker reads from a GPU once a second, through a library with the functions of the binding."""
 
 import inspect
 import sys

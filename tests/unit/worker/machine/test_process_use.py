@@ -32,7 +32,7 @@ def test_it_counts_the_processor_the_memory_and_the_disk_of_the_process_and_its_
 
 
 def on_no_disk(path):
-    """Whether files there are in memory alone."""
+    """Whether the path is on none of the known disk filesystems."""
     kind = subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=False).stdout
     return kind.strip() not in {"ext2/ext3", "xfs", "btrfs"}
 

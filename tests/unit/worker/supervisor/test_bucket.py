@@ -1,4 +1,4 @@
-"""What a worker has here of a volume in a bucket."""
+"""What a worker keeps on its machine of a volume in a bucket."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""Where children come from, and what is proved before the first one trains.
+"""How children are started, and what is proved before the first one trains.
 
-A fresh process imports this module, which therefore imports nothing of TensorFlow.
+A fresh process imports this module, so it imports nothing of TensorFlow.
 """
 
 import multiprocessing
@@ -27,7 +27,7 @@ FORKED_MODULE = "worker.training.preload"
 
 
 def works() -> None:
-    """A child that can use the GPU."""
+    """Act as a child that can use the GPU."""
 
 
 def works_in_a_fresh_process() -> None:
@@ -80,7 +80,7 @@ def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_t
 
 
 def end_with_a_full_output() -> None:
-    # Not the stream that is there: this one keeps what it could not write, whatever PYTHONUNBUFFERED says.
+    # Not the existing stream: this one keeps what it could not write, whatever PYTHONUNBUFFERED says.
     sys.stdout = Path("/dev/full").open("w")  # noqa: SIM115
     sys.stdout.write("what does not fit")
     try:

@@ -1,4 +1,4 @@
-"""Which job is next, and whose it is."""
+"""Which job is next, and which worker gets it."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +24,13 @@ def owner(name="one", slot=0, devices=1):
 
 @pytest.fixture
 def worker(volume, machines):
-    """The volume as a worker on a machine of its own sees it."""
+    """The volume as a worker on its own machine sees it."""
     return machines.add()
 
 
 @pytest.fixture
 def ask(worker, machines):
-    """Let the worker claim what it sees by now, and all others see that."""
+    """Let the worker claim from what it sees now, and let all others see the claim."""
 
     def ask(*owner, **how):
         machines.look()
@@ -43,7 +43,7 @@ def ask(worker, machines):
 
 @pytest.fixture
 def waiting(worker, machines):
-    """The jobs that wait for the worker."""
+    """Return the jobs that wait for the worker."""
 
     def look(**how):
         machines.look()

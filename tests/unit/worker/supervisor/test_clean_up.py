@@ -1,4 +1,4 @@
-"""Leftovers of dead attempts go; what a reader or the next attempt needs stays."""
+"""Leftovers of dead attempts are removed; what a reader or the next attempt needs stays."""
 
 from pathlib import Path
 

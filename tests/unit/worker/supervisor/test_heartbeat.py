@@ -1,4 +1,4 @@
-"""The sign of life of an attempt, and when its own worker must take it for lost."""
+"""The heartbeat of an attempt, and when its own worker must treat it as lost."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ LONG = Settings(heartbeat_seconds=0.01, self_stop_seconds=600, take_over_seconds
 
 @pytest.fixture
 def now(monkeypatch):
-    """The monotonic clock's reading, alone in a list that a test changes."""
+    """The monotonic clock's reading, in a list of one element that a test changes."""
     now = [1000.0]
     monkeypatch.setattr("worker.supervisor.heartbeat.time.monotonic", lambda: now[0])
     return now
@@ -29,7 +29,7 @@ def now(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left(machines):
-    """The last beat may be under way when its attempt ends: the machines outlive it."""
+    """Wait for the last beat before the machines are removed; it may be under way when its attempt ends."""
     yield
     wait_for(lambda: not any(one.name.startswith("heartbeat of ") for one in threading.enumerate()), 30)
 
@@ -95,7 +95,7 @@ def test_a_volume_that_hangs_makes_the_attempt_lost_too(volume, monkeypatch):
 
 
 def test_a_beat_counts_from_the_moment_before_its_write(volume, now, monkeypatch):
-    # A write that took long may be seen late by others; they count from what they saw before it.
+    # Others may see a slow write late; they count from what they saw before it.
     attempt = taken(posted(volume))
 
     def slow(*_):
@@ -108,7 +108,7 @@ def test_a_beat_counts_from_the_moment_before_its_write(volume, now, monkeypatch
 
 
 def test_a_beat_that_arrives_too_late_is_the_last(volume, now, monkeypatch):
-    # Others may have taken over before it came, so the next one would tell the child that all had been well.
+    # Others may have taken over before it came, and the next beat would tell the child that all is well.
     attempt = taken(posted(volume))
     heartbeat = Heartbeat(attempt, OFTEN, time.monotonic())
     heartbeat._beat()
@@ -127,14 +127,14 @@ def test_a_beat_that_arrives_too_late_is_the_last(volume, now, monkeypatch):
 
 
 def test_a_worker_that_was_frozen_for_too_long_does_not_beat_again(volume, now):
-    # Others may be taking over at this very moment; a beat would tell the child that all is well.
+    # Others may be taking over at this moment; a beat would tell the child that all is well.
     attempt = taken(posted(volume))
     heartbeat = Heartbeat(attempt, OFTEN, time.monotonic())
     heartbeat._beat()
     now[0] += OFTEN.self_stop_seconds + 0.1
     heartbeat._beat()
     assert count(attempt) == 1
-    now[0] -= 0.2  # for good, whatever a clock says
+    now[0] -= 0.2  # permanently, whatever a clock shows
     assert heartbeat.is_lost
 
 

@@ -1,4 +1,4 @@
-"""A child that has its attempt and never begins: it gets a limited time, and a cancel or a drain is heard meanwhile."""
+"""A child that has its attempt and never begins: its time is limited, and it obeys a cancel or a drain."""
 
 import multiprocessing
 import signal

@@ -1,4 +1,4 @@
-"""A worker's own disk: when jobs are kept from it, and when they come again."""
+"""A worker's own disk: when it gets no jobs, and when it gets jobs again."""
 
 from pathlib import Path
 

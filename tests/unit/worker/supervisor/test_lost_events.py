@@ -1,4 +1,4 @@
-"""Each lost attempt is told of once, with its worker and host, by whoever comes after it where it could not itself."""
+"""Each lost attempt is reported once, with its worker and host; by a later attempt if it could not do so itself."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def job(volume: Volume) -> JobFolder:
 
 
 def run(attempt: AttemptFolder, volume: Volume, child: Exit, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The attempt as its worker runs it, with a child that ended so."""
+    """Run the attempt as its worker does, with a child that ended as `child` says."""
     monkeypatch.setattr(AttemptRun, "_train", lambda *_: decide(attempt, child, SETTINGS))
     AttemptRun(attempt, time.monotonic(), volume, SETTINGS, threading.Event()).run(None)  # type: ignore[arg-type]
 
@@ -49,7 +49,7 @@ def test_the_next_attempt_tells_of_all_that_could_not_themselves(
     train_to(first, 0, None)
     first.close(lost_attempt(first, SETTINGS))
     second = claimed(job, 2)
-    second.close(lost_attempt(second, SETTINGS))  # before it told of the first
+    second.close(lost_attempt(second, SETTINGS))  # before it reported the first
     run(claimed(job, 3), volume, Exit(-9, "drain"), monkeypatch)
     run(claimed(job, 4), volume, Exit(-9, "drain"), monkeypatch)
     assert lost(job) == [(2, "gpu-2-7-abc", "gpu-2", "worker_lost"), (1, "gpu-1-7-abc", "gpu-1", "worker_lost")]

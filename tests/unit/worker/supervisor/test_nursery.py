@@ -1,4 +1,4 @@
-"""What is done where no child can be started: real fork servers and real children, which do without Keras's import."""
+"""What happens if no child can be started: real fork servers and real children, without Keras's import."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ from worker.supervisor.standby import _next_attempt, stand_by
 
 
 def stands_by(pipe: Connection, _is_forked: bool) -> None:
-    """As `worker.supervisor.standby` until there is an attempt, without importing anything."""
+    """Do as `worker.supervisor.standby` until an attempt comes, without importing anything."""
     _next_attempt(pipe)
 
 
@@ -133,7 +133,7 @@ def test_a_fork_server_that_hangs_is_replaced_and_the_end_of_a_child_that_it_doe
 
 
 def stands_by_until_it_has_a_job(pipe: Connection, _is_forked: bool) -> None:
-    """As the system's out-of-memory killer, right after the order came."""
+    """Kill this process, like the system's out-of-memory killer, right after the order came."""
     _next_attempt(pipe)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -13,7 +13,7 @@ ERROR = JobError(code="crash", message="the training process crashed")
 
 
 def failed_times(job, times):
-    """The attempt that comes after so many failed ones."""
+    """Return the attempt after `times` failed ones."""
     for number in range(1, times + 1):
         attempt = taken(job, number)
         attempt.close(failed_attempt(attempt, ERROR, SETTINGS))
@@ -186,7 +186,7 @@ def test_a_worker_whose_process_is_gone_is_a_loss_that_says_so(volume):
 
 
 def lose(job, times, *, after=0, settings=SETTINGS, progress=False):
-    """Lose the next attempts; with progress, each an epoch further."""
+    """Lose the next `times` attempts; with `progress`, each one an epoch further."""
     for number in range(after + 1, after + times + 1):
         attempt = taken(job, number)
         if progress:

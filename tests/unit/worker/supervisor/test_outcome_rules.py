@@ -37,7 +37,7 @@ def job(volume: Volume) -> JobFolder:
 
 
 def with_data(job: JobFolder, number: int = 1) -> AttemptFolder:
-    """An attempt whose data was ready before its child ended."""
+    """Claim an attempt whose data was ready before its child ended."""
     attempt = claim(job, number)
     with EventWriter(attempt.events_file) as events:
         events.write([Event("data", "192 rows to train on", {})])

@@ -9,7 +9,7 @@ from worker.supervisor.own_loop import serve_alone
 
 
 class Slots:
-    """In the place of a worker: its first job fails, its second asks the process to end."""
+    """Stand-in for a worker: its first job fails, its second one sends SIGTERM to the process."""
 
     def __init__(self) -> None:
         self.drain = threading.Event()

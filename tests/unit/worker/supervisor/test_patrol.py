@@ -1,4 +1,4 @@
-"""Every worker's eyes on the volume: nothing waits for an operator."""
+"""The patrol of every worker: nothing waits for an operator."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def job_queue(redis_server):
 
 @pytest.fixture
 def notified(redis_server):
-    """The jobs that are announced in Redis."""
+    """Return the jobs that have a notification in Redis."""
 
     def read():
         with redis_server.client() as client:
@@ -54,7 +54,7 @@ def notified(redis_server):
 
 @pytest.fixture
 def patrol(machines):
-    """Makes workers on machines of their own; all look at the bucket before each sweep and after it."""
+    """Make workers on their own machines; all look at the bucket before and after each sweep."""
 
     def make(job_queue, **settings):
         sweeper = Sweeper(machines.add(), job_queue, Settings(**{**QUICK, **settings}))
@@ -108,7 +108,7 @@ def test_a_lost_attempt_held_its_gpu_until_its_last_beat_and_one_interval_more(v
 def test_an_attempt_that_beats_is_left_alone(volume, sweeper):
     beating, silent = taken(posted(volume)), taken(posted(volume))
     with Heartbeat(beating, Settings(**QUICK), time.monotonic()):
-        for _ in range(2):  # each silent one takes as long as it takes to be lost
+        for _ in range(2):  # each silent attempt is swept until it is lost
             swept(sweeper, silent.end)
             silent = taken(silent.job, silent.number + 1) if silent.job.result() is None else silent
         assert beating.end() is None
@@ -325,7 +325,7 @@ def test_a_worker_of_another_machine_or_of_an_older_version_has_its_time(volume,
 
 @pytest.fixture
 def file_operations(monkeypatch):
-    """Counts what is opened, listed and looked at."""
+    """Count the calls of open, stat, scandir and listdir."""
     counts = [0]
 
     def count(function):

@@ -1,4 +1,4 @@
-"""How much a running program may leave, and what its worker believes of what it says."""
+"""How much a running program may leave, and which of its reports its worker believes."""
 
 import os
 

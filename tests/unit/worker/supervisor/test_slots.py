@@ -35,7 +35,7 @@ class FakeQueue:
 
 
 class DeadChild:
-    """One that never says that it has begun."""
+    """A child that ends without reporting that it has begun."""
 
     pid = None
     has_begun = False

@@ -1,4 +1,4 @@
-"""A sweep is taken forward by whoever is there: nothing is lost, doubled or proposed twice, wherever a worker dies."""
+"""Any worker can advance a sweep: nothing is lost, doubled or proposed twice, wherever a worker dies."""
 
 import math
 import random
@@ -49,12 +49,12 @@ def state_of(volume: Volume, folder: SweepFolder) -> SweepState:
 
 
 def accuracy(parameters: dict[str, Any]) -> float:
-    """Best at a rate of 0.01."""
+    """Return an accuracy with its maximum at a rate of 0.01."""
     return 0.9 - abs(math.log10(parameters[RATE]) + 2) / 5
 
 
 def finish(machines: Machines, state: SweepState, chance: random.Random) -> None:
-    """End one of the trials that have a job, in any order."""
+    """End one of the trials that have a queued job, at random."""
     waiting = [trial for trial in state.trials if trial.status == "queued"]
     if waiting:
         trial = chance.choice(waiting)
@@ -63,7 +63,7 @@ def finish(machines: Machines, state: SweepState, chance: random.Random) -> None
 
 
 def run_to_end(machines: Machines, folder: SweepFolder, *, seed: int = 0, dies: bool = False) -> SweepState:
-    """Workers look and trials end in turn; where `dies`, half of the workers die at a change to the disk."""
+    """Let workers look and trials end in turn; if `dies`, half of the looks may die at a change to the disk."""
     chance, volumes = random.Random(seed), [machines.add(), machines.add()]
     runners = [runner(one) for one in volumes]
     for _ in range(500):
@@ -84,7 +84,7 @@ def run_to_end(machines: Machines, folder: SweepFolder, *, seed: int = 0, dies: 
 
 
 def check_proposals(state: SweepState) -> None:
-    """Each trial is what follows from the results that were known when it was proposed."""
+    """Check that each trial follows from the results that were known when it was proposed."""
     spec = state.record.spec
     assert [trial.number for trial in state.trials] == list(range(1, spec.trials + 1))
     for trial in state.trials:
@@ -440,7 +440,7 @@ def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_c
 
 
 def test_trials_without_the_objective_end_the_sweep(volume: Volume, machines: Machines) -> None:
-    # The epochs of these trials have the accuracy, and no AUC.
+    # The epochs of these trials have the accuracy, but no AUC.
     job = small_spec(hyperparameters={"metrics": ["auc"]})
     folder = put_sweep(volume, job=job, trials=50, parallel=1, max_failed_trials=3, objective={"monitor": "val_auc"})
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What a worker writes of a running attempt: real processes, a real folder."""
+"""The system metrics that a worker writes for a running attempt: real processes, a real folder."""
 
 import multiprocessing
 import shutil
@@ -74,7 +74,7 @@ def test_processor_and_memory_are_sampled_while_the_process_lives(attempt):
 
 
 def has_stopped(attempt):
-    """How many samples there are, once the thread has ended."""
+    """Return the number of samples; None until the thread has ended."""
     return None if any(one.name.startswith("system of") for one in threading.enumerate()) else len(samples_of(attempt))
 
 
@@ -118,7 +118,7 @@ def test_a_look_that_costs_much_happens_seldom(attempt, monkeypatch):
 
 
 def has_waited_longer(attempt, seconds):
-    """A second sample came only after more than the usual time."""
+    """Whether the second sample came after more than 1.5 times `seconds`."""
     wait_for(lambda: len(samples_of(attempt)) == 2)
     return samples_of(attempt)[1].seconds > 1.5 * seconds
 
@@ -172,7 +172,7 @@ def test_a_file_that_is_full_keeps_its_bound_and_its_newest_samples(attempt, mon
 
 
 def trains(pipe, attempt):
-    """As a training process: it says that it is ready, and then it is at work until three samples are written."""
+    """Act as a training process: report that it is ready, then work until three samples are written."""
     pipe.send(None)
     pipe.recv()
     while len(samples_of(attempt)) < 3:

@@ -1,4 +1,4 @@
-"""What becomes of an attempt's files in a bucket, when looks of the same worker come between its last uploads."""
+"""An attempt's files in a bucket, when looks of the same worker come between its last uploads."""
 
 import threading
 import time
@@ -40,7 +40,7 @@ def test_a_look_between_an_attempts_end_and_its_last_upload_takes_nothing_away(v
     (attempt.path / "prepare.py").write_text("x = 1\n")
     uploads = Uploads(volume, attempt, 60)
     if has_begun:
-        # Where the volume fails before, the events say so.
+        # If the volume fails before this, the events say so.
         uploads.begin()
     uploads.upload_all()
     assert attempt.close(AttemptEnd(outcome="finished", has_progress=True, ended_at=utc_now()))

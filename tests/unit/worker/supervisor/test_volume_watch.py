@@ -44,7 +44,7 @@ class IdleChild:
         raise AssertionError("no child may begin")
 
     def close(self) -> None:
-        """It has no process."""
+        """Do nothing: it has no process."""
 
 
 class IdleNursery:
@@ -56,7 +56,7 @@ class IdleNursery:
         return IdleChild()
 
     def put_back(self, _child: IdleChild) -> None:
-        """Nothing was begun."""
+        """Do nothing: nothing was begun."""
 
     def forget_programs(self) -> None:
         raise AssertionError("nothing was the job's fault")
@@ -71,7 +71,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let every write fail with an error number; 0 lets them succeed again."""
+    """Make every write fail with an error number; with 0, writes succeed again."""
     true_open, number = os.open, [0]
 
     def open_(path: object, flags: int, *rest: object, **options: object) -> int:

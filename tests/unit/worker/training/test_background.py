@@ -1,4 +1,4 @@
-"""The thread that writes while the run trains on."""
+"""The thread that writes while the run continues to train."""
 
 import threading
 

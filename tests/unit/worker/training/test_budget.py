@@ -1,4 +1,4 @@
-"""A job's budget ends it in time, over all its attempts, and says so."""
+"""A job's budget ends it in time, over all its attempts, and is named as the reason."""
 
 import time
 from typing import Any
@@ -28,7 +28,7 @@ def job(volume: Volume) -> JobFolder:
 
 
 def claimed(job: JobFolder, number: int = 1, price: float | None = None, wall: float = 0) -> AttemptFolder:
-    """An attempt that was claimed now; `wall`: how far its host's wall clock is ahead, in seconds."""
+    """Claim an attempt now; `wall`: how far its host's wall clock is ahead, in seconds."""
     attempt = job.take(
         Claim(
             attempt=number, owner="w", host="here", pid=1, slot=0, device="CPU", claimed_at=time_in(wall),
@@ -151,7 +151,7 @@ def test_before_a_deadline_alone_a_process_needs_time_to_leave(job: JobFolder, m
 
 
 class Needs:
-    """Stands for the budget, and notes how many seconds were asked for, and when batches were done."""
+    """Stand-in for the budget that records the seconds that were asked for and when batches were done."""
 
     def __init__(self) -> None:
         self.asked: list[float] = []

@@ -1,4 +1,4 @@
-"""What is kept: whole files, named in the manifest, the best of them."""
+"""Kept checkpoints: whole files, named in the manifest, the best ones."""
 
 import hashlib
 import json

@@ -133,7 +133,7 @@ def test_each_feature_count_is_the_one_promised_at_the_post(volume: Volume) -> N
 
 
 def test_a_job_keeps_the_preparation_that_it_was_begun_with(volume: Volume) -> None:
-    """Before there was a schema, a missing boolean was a category of its own; another width could not be resumed."""
+    """Before schemas existed, a missing boolean was its own category; a job could not resume with another width."""
     frame = learnable_frame()
     frame["sure"] = pd.Series(np.resize([True, False, None], len(frame)), dtype=object)
     put_dataset(volume, frame)
@@ -192,7 +192,7 @@ def test_a_training_part_of_one_class_is_refused(volume: Volume) -> None:
 
 
 def load_with_little_memory(folder: Path) -> str:
-    """What is told of an attempt's data where 400 MB more than now may be used."""
+    """Load an attempt's data with 400 MB more memory than now, and return the description of a failure."""
     attempt = AttemptFolder(folder, 1)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 1024**2,) * 2)
@@ -224,7 +224,7 @@ def test_a_target_that_float32_cannot_hold_is_refused_with_its_name_and_value(
     job = put_job(volume, small_spec(dataset={"target": "b", "positive": None}))
     record = job.record()
     assert record is not None
-    # As it was stored before posts were judged by the target's range.
+    # As stored before posts were checked by the target's range.
     dataset = record.spec.dataset.model_copy(update={"target": "c"})
     record = record.model_copy(update={"spec": record.spec.model_copy(update={"dataset": dataset})})
     with pytest.raises(BadData, match=rf'^the target "c" holds {value:g}'.replace("+", r"\+")):
@@ -233,7 +233,7 @@ def test_a_target_that_float32_cannot_hold_is_refused_with_its_name_and_value(
 
 @pytest.mark.parametrize("dataset", [{}, {"positive": {"equals": 5}}])
 def test_rows_that_do_not_keep_the_posts_promise_are_bad_data(volume: Volume, dataset: dict[str, Any]) -> None:
-    """The judgement by profiles alone lets pass what the rows do not hold."""
+    """A check by profiles alone accepts specs that the rows do not satisfy."""
     frame = learnable_frame()
     frame.loc[2:, "a"] = np.nan
     frame["grade"] = [0, 0, *[0, 5] * 119]

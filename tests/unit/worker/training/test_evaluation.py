@@ -1,4 +1,4 @@
-"""The evaluation at the end of a run: equal to scikit-learn's, bounded, and no failure of the job."""
+"""The evaluation at the end of a run: equal to scikit-learn's, bounded, and never a failure of the job."""
 
 import base64
 import io
@@ -29,7 +29,7 @@ from worker.training.stop_requests import StopRequests
 
 
 def trained(volume, spec):
-    """A finished run: its attempt, its evaluation, its data, and its best model, loaded by Keras alone."""
+    """Run a job; return its attempt, its evaluation, its data, and its best model, loaded by Keras alone."""
     job = put_job(volume, spec)
     attempt = claim(job)
     conclusion = run(attempt, StopRequests(attempt, 60))

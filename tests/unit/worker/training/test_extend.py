@@ -1,4 +1,4 @@
-"""What a job that carries on with another one makes of its point: Keras's own rules say what the state would be."""
+"""The resume point of a job that extends another one: Keras's own rules say what its state must be."""
 
 import math
 from typing import Any
@@ -130,7 +130,7 @@ def test_from_the_best_model_the_log_goes_on_behind_its_epoch_with_its_weights_a
 
 
 def test_the_weights_that_it_goes_on_from_are_those_of_the_best_file(volume: Volume) -> None:
-    """With a rate that is as good as nothing one more epoch leaves the weights where they were."""
+    """With a learning rate close to zero, one more epoch leaves the weights nearly unchanged."""
     put_dataset(volume, learnable_frame())
     first = trained(volume, put_job(volume, small_spec(hyperparameters={"epochs": 3, "learning_rate": 1e-12})))
     manifest = read_manifest(first.attempts()[0].manifest_file)

@@ -1,4 +1,4 @@
-"""A process that stands inside a long batch ends before others take its attempt over, and never without need."""
+"""A process inside a long batch ends before others take over its attempt, and never without need."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def end() -> None:
 
 
 class Life:
-    """A watchdog whose two threads are driven by hand, in a time of its own."""
+    """A watchdog whose two threads are driven by hand, with its own clock."""
 
     def __init__(self, attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -45,7 +45,7 @@ class Life:
         replace_file(self._attempt.heartbeat_file, encode({"version": 1, "count": self._count}))
 
     def live(self, seconds: float, *, beats: bool, looks: bool = True) -> None:
-        """So long with a beat every 3 s, or without; `looks` False: the volume hangs."""
+        """Let `seconds` pass, with a beat every 3 s or without; `looks` False: the volume hangs."""
         for half_seconds in range(int(2 * seconds)):
             self.now += 0.5
             if beats and half_seconds % 6 == 0:
@@ -104,7 +104,7 @@ def test_a_child_that_was_frozen_alone_goes_on(life: Life) -> None:
 
 def test_a_machine_that_was_frozen_ends_it_as_soon_as_the_next_beat_is_missing(life: Life) -> None:
     life.live(10, beats=True)
-    life.beat()  # written just before, of an age that nobody knows now
+    life.beat()  # written just before; its age is unknown after the freeze
     life.freeze(60)
     assert ends_after(lambda: life.live(60, beats=False), life) <= 2 * SETTINGS.heartbeat_seconds + 1
 
@@ -126,7 +126,7 @@ def test_a_run_by_hand_needs_no_beat(life: Life, attempt: AttemptFolder) -> None
 
 
 def test_a_beat_that_disappears_with_its_folder_is_one_that_stands_still(life: Life, attempt: AttemptFolder) -> None:
-    # The worker is dead, and the next one on its machine has emptied the folder that stands for a bucket.
+    # The worker is dead, and the next one on its machine has emptied the local folder of the bucket.
     life.live(60, beats=True)
     attempt.heartbeat_file.unlink()
     assert 20 < ends_after(lambda: life.live(60, beats=False), life) < 30
@@ -162,7 +162,7 @@ def test_a_real_process_is_gone_when_nobody_beats(attempt: AttemptFolder) -> Non
 
 
 def test_a_real_process_that_cannot_read_the_volume_is_gone(attempt: AttemptFolder) -> None:
-    os.mkfifo(attempt.heartbeat_file)  # who opens it waits for a writer that never comes
+    os.mkfifo(attempt.heartbeat_file)  # opening it waits for a writer that never comes
     with computing(attempt, 1, 2) as process:
         assert process.wait(120) == SUPERSEDED
 

@@ -1,4 +1,4 @@
-"""A resume that cannot be exact, or from a point that cannot be used: said in the job, and never the job's end."""
+"""A resume that is not exact, or from an unusable point: the job reports it and does not end."""
 
 import dataclasses
 import math
@@ -59,7 +59,7 @@ def rewrite(job: JobFolder, alter: Callable[[ResumePoint], ResumePoint]) -> None
 
 
 def resumed(job: JobFolder) -> list[Event]:
-    """What the next attempt says of its resume; it ends as the first one would have."""
+    """Run the next attempt, which ends as the first one did, and return its resume events."""
     attempt = claim(job, 2)
     conclusion = run(attempt, StopRequests(attempt, 60))
     assert conclusion.ending is not None

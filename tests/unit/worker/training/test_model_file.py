@@ -38,7 +38,7 @@ def train(model: keras.Model) -> None:
 
 
 def tree(file: h5py.File) -> dict[str, Any]:
-    """Everything in an HDF5 file."""
+    """Return everything in an HDF5 file."""
     found: dict[str, Any] = {"/": {name: str(value) for name, value in file.attrs.items()}}
 
     def add(path: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -91,7 +91,7 @@ def test_it_holds_what_keras_would_have_written(tmp_path: Path, form: Form, opti
 def test_each_file_after_the_first_is_laid_out_the_same(
     tmp_path: Path, form: Form, most_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A small file is filled into the one before it, until the learning rate changes; a large one is laid out anew.
+    # A small file reuses the previous one until the learning rate changes; a large one is laid out again.
     monkeypatch.setattr("worker.training.model_file._MOST_TEMPLATE_BYTES", most_bytes)
     model = a_model()
     file = ModelFile(model, form)

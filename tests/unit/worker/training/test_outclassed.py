@@ -24,7 +24,7 @@ EVIDENCE = Outclassed(
 
 @pytest.fixture
 def job(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
-    """One that looks for requests at each batch, and is asked to stop after its second epoch."""
+    """A job of 50 epochs that looks for requests at each batch."""
     put_dataset(volume, learnable_frame())
     monkeypatch.setattr("worker.training.stop_requests._LOOK_SECONDS", 0.0)
     return put_job(volume, small_spec(hyperparameters={"epochs": 50, "batch_size": 32}))

@@ -1,4 +1,4 @@
-"""What the fork server imports, by its text: each import of it costs every start of a worker its seconds."""
+"""The imports of the fork server, read from its source: each one costs every start of a worker seconds."""
 
 import ast
 from pathlib import Path

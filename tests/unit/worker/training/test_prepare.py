@@ -43,7 +43,7 @@ GAPS = {
 
 
 def cells_of(kind):
-    """One value for each row; of texts and whole numbers the validation part has one that the training part lacks."""
+    """Return one value for each row; among texts and whole numbers the validation part has an unknown one."""
     generator = np.random.default_rng(7)
     if kind == "float":
         return [float(value) for value in generator.normal(size=ROWS) * 1e3 + 1 / 3]
@@ -70,7 +70,7 @@ def with_gaps(cells, gaps):
 
 
 def series_of(kind, cells):
-    """The column as pandas reads it from the dataset's Parquet file."""
+    """Return the column as pandas reads it from the dataset's Parquet file."""
     if kind == "datetime":
         return pd.Series(cells, dtype="datetime64[us]")
     if None in cells:
@@ -79,7 +79,7 @@ def series_of(kind, cells):
 
 
 def csv_of(frame, kind):
-    """The rows as a person would have written them into a CSV file."""
+    """Return the rows as a CSV file that a person might have written."""
     marks = TEXT_MARKS if kind == "text" else NUMBER_MARKS
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -116,7 +116,7 @@ def record_of(info, task, **dataset):
 
 
 def combinations(encoding):
-    """Each choice with each other, and the ways of scaling in turn with them."""
+    """Yield every combination of the choices, with the ways of scaling in turn."""
     tasks = TARGETS if encoding == "target" else ["regression"]
     scaling = cycle(["none", "standard", "minmax", "robust"])
     for missing in ("drop", "impute"):
@@ -128,7 +128,7 @@ def combinations(encoding):
 @pytest.mark.parametrize("encoding", ["one_hot", "hashing", "target"])
 @pytest.mark.parametrize("kind", ["float", "integer", "boolean", "text", "datetime"])
 def test_the_rows_of_a_csv_file_are_prepared_as_the_validation_part_was(kind, encoding, tmp_path):
-    """What predict.py makes of the validation rows is what the model was judged by, bit for bit."""
+    """predict.py prepares the validation rows as the model's validation did, bit for bit."""
     seen = 0
     for missing, gaps, is_named, task, scaling in combinations(encoding):
         frame = pd.DataFrame({"size": cells_of("float"), "it": series_of(kind, with_gaps(cells_of(kind), gaps))})
@@ -160,7 +160,7 @@ def test_the_rows_of_a_csv_file_are_prepared_as_the_validation_part_was(kind, en
 
 
 def fitted(kind, train, target=None, **choices):
-    """A preparation of the column `it`, fitted on these cells."""
+    """Fit a preparation of the column `it` on these cells."""
     encoding = choices.pop("encoding", {"datetime": "date", "text": "one_hot"}.get(kind, "number"))
     inputs = (Input("it", kind, encoding, hash_columns=8),)
     schema = Schema(inputs, scaling="none", number_marks=NUMBER_MARKS, **choices)
@@ -225,7 +225,7 @@ def test_a_parquet_file_gives_what_the_csv_file_gives(kind, place, tmp_path):
 def test_a_date_becomes_its_parts_and_its_age_at_the_newest_training_row(tmp_path):
     preparation, matrix = fitted("datetime", [datetime.fromisoformat(f"2024-0{month}-15T12:30") for month in (3, 1, 2)])
     assert matrix.shape == (3, DATE_FEATURES)
-    # In the training part year, day, hour and minute are always the same: they say nothing, and are 0 for ever.
+    # In the training part year, day, hour and minute are constant: they say nothing, and are always 0.
     assert matrix.tolist() == [[0, 3, 0, 4, 0, 0, 0], [0, 1, 0, 0, 0, 0, 60], [0, 2, 0, 3, 0, 0, 29]]
     later = read(preparation, tmp_path, "it,b\n2025-03-17 00:30:00+12:00,1\n")
     assert later == [[0, 3, 0, 6, 0, 0, -366]]
@@ -272,7 +272,7 @@ def test_a_preparation_is_saved_and_loaded_without_trusting_the_file(tmp_path):
 
 
 def steps_before_schemas():
-    """The steps of a job with `impute` as they were fitted before there was a schema."""
+    """Return the steps of a job with `impute`, as fitted before schemas existed."""
     one_hot = OneHotEncoder(drop="if_binary", handle_unknown="ignore", sparse_output=False)
     categories = Pipeline([("fill", SimpleImputer(strategy="most_frequent")), ("encode", one_hot)])
     groups = [
@@ -295,7 +295,7 @@ def frame_before_schemas():
 
 
 def test_a_bundle_from_before_schemas_predicts_what_was_trained(tmp_path):
-    """There a missing boolean was a category of its own, also where a CSV file leaves its cell empty."""
+    """In it a missing boolean is its own category, also if a CSV file leaves its cell empty."""
     frame, steps = frame_before_schemas(), steps_before_schemas()
     expected = steps.fit_transform(frame).astype(np.float32)
     skops.io.dump(steps, tmp_path / "preprocessing.skops")

@@ -1,4 +1,4 @@
-"""What a post promises is what is trained: random tables, judged and then loaded."""
+"""A job trains what its post promised: random tables, checked and then loaded."""
 
 import tempfile
 import warnings
@@ -24,7 +24,7 @@ from worker.training.data.load import load_data
 
 
 def table(seed: int, rows: int, gaps: float, classes: int) -> pd.DataFrame:
-    """Numbers, few whole numbers, texts and dates with gaps, one column nearly constant, and targets of every kind."""
+    """Numbers, few whole numbers, texts and dates with gaps, a nearly constant column, and targets of every kind."""
     random = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {

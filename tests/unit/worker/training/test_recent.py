@@ -1,4 +1,4 @@
-"""How long something takes of late."""
+"""How long something has taken recently."""
 
 from worker.training.recent import RecentSeconds
 

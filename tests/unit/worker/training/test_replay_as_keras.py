@@ -1,7 +1,7 @@
-"""The replay decides as Keras's own EarlyStopping, driven over the same rows with every patience, in epoch and value.
+"""The replay decides like Keras's own EarlyStopping, driven over the same rows with every patience, in epoch and value.
 
-As in `test_same_decisions_as_keras`, a NaN is the one difference: Keras takes a first NaN as the best for ever, so its
-reference there is Keras with the worst value as its first best.
+As in `test_same_decisions_as_keras`, a NaN is the one difference: Keras keeps a first NaN as the best forever, so the
+reference is Keras with the worst value as its first best.
 """
 
 import csv
@@ -39,7 +39,7 @@ class Case:
 
 
 def recorded() -> list[Case]:
-    """Curves that the project trained, the shorter ones first, under settings of all kinds."""
+    """Return curves that the project trained, the shortest first, under settings of all kinds."""
     runs: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for path in sorted(CURVES.glob("*.csv")):
         with path.open(newline="") as file:
@@ -59,9 +59,9 @@ def recorded() -> list[Case]:
 
 
 def invented() -> list[Case]:
-    """Curves with ties, steps of exactly min_delta, NaNs at the beginning and within, and huge values.
+    """Return curves with ties, steps of exactly min_delta, NaNs at the beginning and within, and huge values.
 
-    An infinite one ends a run as diverged, so no history holds it.
+    An infinite value ends a run as diverged, so no history holds one.
     """
     chance = random.Random(2)
     cases = []
@@ -81,7 +81,7 @@ def invented() -> list[Case]:
 
 
 def keras_decides(case: Case, patience: int) -> tuple[int | None, int | None, float | None]:
-    """The epoch (from 1) after which Keras stops, None where it goes on, with its best epoch and value."""
+    """Return the epoch (from 1) after which Keras stops, None if it continues, with its best epoch and value."""
     stopping = keras.callbacks.EarlyStopping(
         monitor="value",
         mode=case.mode,

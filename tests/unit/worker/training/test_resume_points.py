@@ -1,4 +1,4 @@
-"""Resume points and checkpoints that are damaged: never taken silently, and never the end of a job."""
+"""Damaged resume points and checkpoints: never used silently, and never the end of a job."""
 
 import dataclasses
 import errno
@@ -30,7 +30,7 @@ from worker.training.stop_requests import StopRequests
 
 @pytest.fixture(autouse=True)
 def saves_after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow this machine is: else a run saves less often than after each epoch."""
+    """Save after each epoch; on a slow machine a run would save less often."""
     monkeypatch.setattr("worker.training.callbacks.resume_saver._MOST_SHARE", math.inf)
 
 
@@ -96,14 +96,14 @@ MUTATIONS: list[Callable[[bytes, random.Random], bytes]] = [flip, cut, zero_page
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
-    """A job whose first attempt trained to its end and was then lost before it could say so."""
+    """A job whose first attempt trained to its end and was then lost before it could report this."""
     volume = Volume(tmp_path_factory.mktemp("volume"))
     put_dataset(volume, learnable_frame())
     job = put_job(volume, small_spec(hyperparameters={"epochs": 6, "learning_rate": 0.01}))
     attempt = claim(job)
     run(attempt, StopRequests(attempt, 60))
     attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
-    # On a slow machine a run saves less often than after each epoch; here there are two points in any case.
+    # On a slow machine a run saves less often than after each epoch; this makes two points in any case.
     newest = read_point(max(attempt.resume.iterdir(), key=lambda path: path.name))
     for path in attempt.resume.iterdir():
         path.unlink()
@@ -113,7 +113,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
 
 
 def usable(earlier: AttemptFolder, point: ResumePoint) -> ResumePoint:
-    """Every point will do."""
+    """Accept every point."""
     return point
 
 
@@ -214,7 +214,7 @@ def test_a_point_of_a_model_that_is_built_otherwise_is_not_taken_and_the_run_beg
 
 
 def attempt_of(job: JobFolder, number: int, *epochs: int) -> AttemptFolder:
-    """An attempt that has written points and a checkpoint."""
+    """Claim an attempt, and write its points and a checkpoint."""
     attempt = claim(job, number)
     for epoch in epochs:
         save_point(attempt, a_point(epoch))

@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_and_keeps_the_last_g
 
 
 def test_an_infinite_validation_loss_ends_the_run_with_a_conclusion(volume: Volume) -> None:
-    """No document holds an infinite number: the program ended with status 1 and without a conclusion."""
+    """No document holds an infinite number: the program used to end with status 1 and without a conclusion."""
     frame = learnable_frame()
     _, validation = split_rows(len(frame), 0.2, 42)
     frame.loc[validation[3], ["a", "b"]] = 3e38

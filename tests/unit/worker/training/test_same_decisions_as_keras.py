@@ -1,7 +1,7 @@
-"""Stopping is Keras's own: the same logs make the same decisions in our callbacks and in Keras's bare ones.
+"""Stopping follows Keras: the same logs lead to the same decisions in our callbacks and in Keras's own ones.
 
-The one difference is a NaN: Keras takes a first NaN as the best for ever, here it is an epoch without improvement.
-Keras with the worst value as its first best decides the same, so that is the reference where a curve begins with NaN.
+The one difference is a NaN: Keras keeps a first NaN as the best forever; here it is an epoch without improvement.
+Keras with the worst value as its first best decides the same, so it is the reference if a curve begins with NaN.
 """
 
 import math
@@ -36,7 +36,7 @@ class Optimizer:
 
 @dataclass
 class Model:
-    """As much of a model as the callbacks touch; a save writes the epoch's number."""
+    """The part of a model that the callbacks use; a save writes the path into the file."""
 
     optimizer: Optimizer = field(default_factory=Optimizer)
     stop_training: bool = False
@@ -49,14 +49,14 @@ class Model:
 
 
 class File:
-    """As much of a model's file as the callback touches."""
+    """The part of a model's file that the callback uses."""
 
     def snapshot(self) -> Any:
         return lambda: b"model"
 
 
 def drive(callback: keras.callbacks.Callback, curve: list[float], mode: str) -> tuple[int, list[float], list[str]]:
-    """The epoch after which training stops (from 1), the learning rate of each epoch, and the files saved."""
+    """Return the epoch after which training stops (from 1), the learning rate of each epoch, and the saved files."""
     model = Model()
     callback._model = model
     callback.on_train_begin()

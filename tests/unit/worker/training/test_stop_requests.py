@@ -62,7 +62,7 @@ def test_after_a_long_time_without_a_look_a_beat_proves_nothing_until_the_next_o
     monkeypatch: pytest.MonkeyPatch,
     others_take_over: bool,
 ) -> None:
-    # The machine stood still while a beat was on its way: young enough, and here too late for others, who end the
+    # The machine was frozen while a beat was on its way: recent enough here, but too late for others, who end the
     # attempt now.
     beat()
     requests = StopRequests(attempt, SELF_STOP_SECONDS)
@@ -84,7 +84,7 @@ def test_after_a_long_time_without_a_look_a_beat_proves_nothing_until_the_next_o
 def test_a_program_that_missed_the_first_beat_waits_for_one_that_began_after_its_look(
     clock: Clock, attempt: AttemptFolder, beat: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It stood still before its first line: how long the beats before this one were apart, it cannot know.
+    # It was frozen before its first line, so it cannot know how far apart the earlier beats were.
     beat()
     beat()
     requests = StopRequests(attempt, SELF_STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""Uploaded weights are read by their names, and nothing else of their file is."""
+"""Uploaded weights are read by their names, and nothing else in their file is read."""
 
 import json
 import zipfile
@@ -21,7 +21,7 @@ from worker.training.stop_requests import StopRequests
 
 
 def network(units: int = 4, last: int = 1) -> keras.Model:
-    """A model with a layer that has statistics, one without weights, one inside another, and one used twice."""
+    """Return a model with a layer that has statistics, one without weights, one inside another, and one used twice."""
     inputs = keras.Input((3,), name="rows")
     inner = keras.Sequential([keras.Input((units,)), keras.layers.Dense(units, activation="relu")], name="inner")
     x = keras.layers.Dense(units)(inputs)
@@ -36,7 +36,7 @@ def saved(path: Path, model: keras.Model) -> Path:
 
 @pytest.fixture
 def given(volume: Volume, tmp_path: Path):
-    """Loads a file into a model, as a run does."""
+    """Load a file into a model, as a run does."""
 
     def load(file: Path, model: keras.Model, spec: object = None, sha256: str | None = None) -> None:
         info = put_weights_file(volume, file)
@@ -205,7 +205,7 @@ def test_a_network_of_keras_applications_takes_its_own_weights_and_leaves_out_th
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(body(inputs))))
     spec = ApplicationSpec(kind="application", name="MobileNetV3Small", weights="first")
     given(saved(tmp_path / "p.weights.h5", pretrained), model, spec)
-    # Of the pretrained network everything but its head, in the same order.
+    # Everything of the pretrained network except its head, in the same order.
     for a, b in zip(body.variables, pretrained.variables, strict=False):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
@@ -223,5 +223,5 @@ def test_a_run_starts_from_the_weights(volume: Volume, tmp_path: Path) -> None:
     conclusion = run(attempt, StopRequests(attempt, 60))
     assert conclusion.ending is not None
     assert conclusion.ending.status == "succeeded", conclusion.ending.error
-    # Everything is taken for positive, as the bias says.
+    # The bias makes every prediction positive.
     assert rows_of(attempt.training_log)["val_recall"].tolist() == [1.0]

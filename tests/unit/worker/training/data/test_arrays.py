@@ -125,7 +125,7 @@ def test_arrays_that_changed_or_are_gone_are_named(volume: Volume) -> None:
 
 
 def test_rows_are_taken_without_copying_the_array(tmp_path: Path) -> None:
-    """A sparse file of 8 GB: whoever copies it needs more memory than there is."""
+    """A sparse file of 8 GB, of which reading rows may copy less than 2 MB into memory."""
     path = tmp_path / "x.npy"
     np.lib.format.open_memmap(path, "w+", np.float16, (1_000_000, 4096)).flush()
     x = np.load(path, mmap_mode="r")

@@ -1,4 +1,4 @@
-"""The cache of decoded images: whole or absent, decoded once, and the least recently used goes first."""
+"""The cache of decoded images: whole or absent, decoded once, and the least recently used is removed first."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ from worker.training.prepare_images import Preparation
 SMALL = Preparation(16, 16, 1, "crop")
 COUNT = 60
 BYTES = COUNT * 16 * 16
-# Dies in a thread that decodes, at the image of that number.
+# Dies in a thread that decodes, at the image with that number.
 KILLED = """
 import os, signal, sys
 from pathlib import Path

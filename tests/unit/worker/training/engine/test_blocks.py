@@ -1,4 +1,4 @@
-"""The rows that lie in a file on the worker's own disk."""
+"""Rows in a file on the worker's own disk."""
 
 import tempfile
 from pathlib import Path

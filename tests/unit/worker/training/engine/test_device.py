@@ -1,4 +1,4 @@
-"""TensorFlow made ready for a run, in a process of its own: what is set there stays set."""
+"""Preparing TensorFlow for a run, in a process of its own, because the settings are permanent."""
 
 import resource
 
@@ -12,7 +12,7 @@ from worker.training.engine.device import prepare_tensorflow
 
 
 def count_page_faults() -> int:
-    """Of ten arrays of 64 MB, one after the other."""
+    """Count the page faults of ten arrays of 64 MB, one after the other."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(10):
         np.ones(8 * 1024 * 1024)

@@ -159,7 +159,7 @@ def test_the_bad_batch_is_named_and_is_the_one_that_the_stock_engine_names(grade
 def test_weights_that_die_behind_relu_end_the_run_though_the_loss_is_finite(
     graded: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a CPU relu in graph mode swallows NaN: the epoch's end looks at the weights themselves."""
+    """On a CPU, relu in graph mode hides NaN, so the end of the epoch checks the weights themselves."""
     monkeypatch.setattr(
         "worker.training.engine.programs.finite_flags",
         lambda model: tf.stack([index != 1 for index, _ in enumerate(model.trainable_variables)]),
@@ -227,7 +227,7 @@ def test_this_keras_has_every_private_name() -> None:
 
 
 def test_fit_asks_the_model_for_its_training_function_by_the_names_that_we_set() -> None:
-    """What the fused engine puts in Keras's place is really called, and nothing of Keras's own is built beside it."""
+    """Keras calls what the fused engine sets in its place, and builds nothing of its own beside it."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(loss="mse")
     model.optimizer.build(model.trainable_variables)

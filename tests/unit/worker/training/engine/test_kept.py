@@ -12,7 +12,7 @@ from worker.training.engine.kept import store_compiled_programs, use_kept_progra
 
 @pytest.fixture(autouse=True)
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeptPrograms:
-    """A worker's, and this process as one of its training processes."""
+    """The kept programs of a worker, with this process as one of its training processes."""
     found = KeptPrograms(tmp_path / "cache", "compiler", tmp_path)
     for name, value in found.environment().items():
         monkeypatch.setenv(name, value)
@@ -22,7 +22,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeptPrograms:
 
 
 def begin(monkeypatch: pytest.MonkeyPatch, threads: int = 2, **flags: str) -> tuple[Path, str]:
-    """The folder and the prefix of names that XLA is given."""
+    """Return the folder and the prefix of names that XLA gets."""
     for name, value in {"TF_XLA_FLAGS": "", **flags}.items():
         monkeypatch.setenv(name, value)
     use_kept_programs(threads)
@@ -31,7 +31,7 @@ def begin(monkeypatch: pytest.MonkeyPatch, threads: int = 2, **flags: str) -> tu
 
 
 def compile_one(monkeypatch: pytest.MonkeyPatch, name: str = "1__XLA_CPU_JIT.pb") -> None:
-    """Run a process in which XLA compiles a program."""
+    """Act as a process in which XLA compiles a program."""
     folder, prefix = begin(monkeypatch)
     (folder / f"{prefix}__{name}").write_bytes(b"machine code")
     store_compiled_programs()

@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def traced_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The steps of Keras's that have been traced."""
+    """The names of Keras's steps that have been traced."""
     traced: list[str] = []
 
     def count(step: Any) -> Any:
@@ -89,7 +89,7 @@ def test_a_job_that_finds_traces_traces_no_step_and_ends_equal_to_one_that_does(
 
 
 def name_of(volume: Volume, change: dict[str, Any] | None = None, **parts: Any) -> str | None:
-    """How the traces of a job are named, with a change of its plan."""
+    """Return the name of a job's traces, with a change of its plan."""
     job = put_job(volume, small_spec(**parts))
     record = job.record()
     assert record is not None

@@ -23,7 +23,7 @@ def test_pixels_are_scaled_as_the_published_weights_of_the_network_expect(name: 
     theirs = importlib.import_module(f"keras.applications.{module}").preprocess_input
     pixels = np.random.default_rng(1).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
     inputs = keras.Input((8, 8, 3))
-    # One more layer: a model of nothing but its input is none.
+    # One more layer, because a model needs more than its input.
     model = keras.Model(inputs, keras.layers.Identity()(_scaled(name, inputs)))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

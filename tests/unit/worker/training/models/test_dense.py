@@ -1,4 +1,4 @@
-"""A dense network starts from the weights that its seed always gave."""
+"""A dense network starts from the weights that its seed has always given."""
 
 import keras
 import numpy as np

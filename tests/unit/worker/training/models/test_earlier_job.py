@@ -196,7 +196,7 @@ def test_an_architecture_that_is_not_allowed_is_not_built(volume: Volume, digits
 
 
 def trained_table(volume: Volume, **dataset: Any) -> JobFolder:
-    """A job on a table that has trained, with its fitted preprocessing."""
+    """Train a job on a table and return it, with its fitted preprocessing."""
     put_dataset(volume, learnable_frame(120))
     job = put_job(volume, small_spec(dataset={"target": "grade", **dataset}, hyperparameters={"epochs": 1}))
     attempt = claim(job)
@@ -210,7 +210,7 @@ def trained_table(volume: Volume, **dataset: Any) -> JobFolder:
 def test_a_table_is_prepared_as_for_the_earlier_model(volume: Volume) -> None:
     earlier = trained_table(volume, scaling="robust")
     frame = learnable_frame(80, seed=5).rename(columns={"grade": "other"})
-    # Another order, another range, a category that was never seen, and a column that nobody was trained on.
+    # Another order, another range, a category that was never seen, and a column that was not trained on.
     frame["c"] = frame["c"] * 1000
     frame.loc[0, "kind"] = "rose"
     frame["more"] = np.arange(80)

@@ -1,4 +1,4 @@
-"""Models from a configuration: those of every layer that can be sent are built, others are refused without memory."""
+"""Models from a configuration: every layer that can be sent is built; others are refused without using memory."""
 
 import json
 import resource
@@ -37,7 +37,7 @@ def call_twice(x: Any) -> Any:
     return layer(layer(x))
 
 
-# For each layer that can be sent the shape of a row that it takes, and the layer; where nothing is said `layer()`.
+# The shape of a row and the arguments of each layer that can be sent; default: `row_of(name)` and no arguments.
 ARGUMENTS: dict[str, tuple[Row, dict[str, Any]]] = {
     "Activation": (FLAT, {"activation": "mish"}),
     "AveragePooling1D": (STEPS, {"pool_size": 2}),
@@ -233,7 +233,7 @@ def paths(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 odd = st.sampled_from([None, True, 0, -1, 3, 7_000, 0.5, 1e300, "relu", "", "keras", "float16", [], {}, [2, 2], ["x"]])
 
 
-@pytest.mark.filterwarnings("ignore:When providing `inputs`:UserWarning")  # a name that Keras finds odd
+@pytest.mark.filterwarnings("ignore:When providing `inputs`:UserWarning")  # a name that Keras warns about
 @settings(max_examples=25)
 @given(data=st.data())
 def test_a_changed_configuration_is_built_or_refused(data: Any) -> None:

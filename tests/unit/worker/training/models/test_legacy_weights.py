@@ -1,4 +1,4 @@
-"""Files of weights in the layout of Keras 1 and 2: read by the names of the layers, and refused where they differ."""
+"""Files of weights in the layout of Keras 1 and 2: read by the names of the layers, and refused if they differ."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ SIDE = (32, 32, 3)
 
 
 def small(names: tuple[str, str, str, str] = ("first", "norm", "inner", "out"), units: int = 4) -> keras.Model:
-    """Layers with statistics, a model in the model, and layers without weights."""
+    """Return a model with statistics, an inner model, and layers without weights."""
     first, norm, inner_name, out = names
     inner = keras.Sequential([keras.Input((units,)), keras.layers.Dense(3, name=f"{inner_name}_a")], name=inner_name)
     inner.add(keras.layers.BatchNormalization(name=f"{inner_name}_b"))
@@ -38,7 +38,7 @@ def filled(model: keras.Model, seed: int = 1) -> keras.Model:
 
 
 def written_by_keras_2(path: Path, model: keras.Model, *, is_whole: bool = False, pieces: bool = False) -> Path:
-    """The file as Keras 2 wrote it, with its names of arrays; of a whole model beside the optimizer's."""
+    """Write the file as Keras 2 did, with its names of arrays; if `is_whole`, of a whole model with its optimizer."""
     with h5py.File(path, "w") as file:
         group = file.create_group("model_weights") if is_whole else file
         names = [layer.name for layer in model.layers]
@@ -59,7 +59,7 @@ def written_by_keras_2(path: Path, model: keras.Model, *, is_whole: bool = False
 
 @pytest.fixture
 def given(volume: Volume) -> Any:
-    """Loads a file into a model, as a run does."""
+    """Load a file into a model, as a run does."""
 
     def load(file: Path, model: keras.Model, spec: Any = KERAS) -> None:
         volume.remove_weights("first")
@@ -151,7 +151,7 @@ def test_an_attribute_of_megabytes_is_refused(given: Any, tmp_path: Path) -> Non
         given(tmp_path / "old.h5", small())
 
 
-# Xception's residual convolutions have names that Keras numbers; ConvNeXt has models in the model.
+# Xception's residual convolutions have names that Keras numbers; ConvNeXt has models inside the model.
 @pytest.mark.parametrize(
     ("name", "side", "with_head"), [("MobileNetV2", 32, True), ("Xception", 71, False), ("ConvNeXtTiny", 32, True)]
 )

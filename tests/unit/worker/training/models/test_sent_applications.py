@@ -26,7 +26,7 @@ def mobile(name: str) -> keras.Model:
 
 
 def efficient(name: str) -> keras.Model:
-    """One block of each kind: fused and not, with and without expansion."""
+    """Return a network with one block of each kind: fused and not, with and without expansion."""
     blocks = efficientnet_v2.DEFAULT_BLOCKS_ARGS["efficientnetv2-b0"]
     few = [{**one, "num_repeat": 2 if number == 1 else 1} for number, one in enumerate(blocks)]
     width = {"EfficientNetV2B0": 0.2, "EfficientNetV2B1": 0.25, "EfficientNetV2B2": 0.3, "EfficientNetV2B3": 0.35}
@@ -55,7 +55,7 @@ MAKERS: dict[str, Callable[[str], keras.Model]] = {
 
 
 def small(name: str) -> keras.Model:
-    """A small network of the kind: of the same layers, with few of them or few filters."""
+    """Return a small network of the kind: the same layers, but few of them or with few filters."""
     return next(make for start, make in MAKERS.items() if name.startswith(start))(name)
 
 

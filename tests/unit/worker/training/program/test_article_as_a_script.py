@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("process_as_before")
 
 
 def article() -> str:
-    """The code of the notebook up to its training; what comes after it reads the service's run."""
+    """Return the notebook's code up to its training; the cells after it read the service's run."""
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
     code = ["".join(cell["source"]) for cell in cells]
     (fit,) = [number for number, cell in enumerate(code) if CHANGED in cell]

@@ -1,4 +1,4 @@
-"""Datasets that a script builds for each epoch (`fitstop.dataset`), and what plain ones are said to be."""
+"""Datasets that a script builds for each epoch (`fitstop.dataset`), and how plain ones are reported."""
 
 import os
 from pathlib import Path
@@ -17,8 +17,8 @@ from tests.support.played_scripts import events_of, file_of, play_attempt, succe
 
 pytestmark = pytest.mark.usefixtures("process_as_before")
 
-# Batches that Keras cannot count before, validation by passes that differ, class weights, and a callback that evaluates
-# something else.
+# Batches that Keras cannot count in advance, validation data that differs in each pass, class weights, and a callback
+# that evaluates something else.
 SCRIPT = """
 import fitstop, keras, numpy as np, tensorflow as tf
 keras.utils.set_random_seed(3)
@@ -44,7 +44,7 @@ np.save("weights.npy", np.concatenate([one.ravel() for one in model.get_weights(
 """
 
 
-# As Keras warns by itself where it does not know a length.
+# Keras itself warns if it does not know a length.
 @pytest.mark.filterwarnings("ignore:.*ran out of data.*:UserWarning")
 def test_a_script_has_the_batches_that_it_has_by_plain_python(volume: Volume, tmp_path: Path) -> None:
     job, stop = succeed(volume, SCRIPT)
@@ -61,7 +61,7 @@ def test_a_script_has_the_batches_that_it_has_by_plain_python(volume: Volume, tm
 
 
 def after_losing_the_second_call(job: JobFolder) -> JobFolder:
-    """Run a job again whose first call of fit has ended: that one has used up its passes."""
+    """Run a job again whose first call of fit had ended and used up its passes."""
     first = job.attempts()[0]
     for point in (first.resume / "fit-0002.bin", *first.resume.glob("point-*")):
         point.unlink()

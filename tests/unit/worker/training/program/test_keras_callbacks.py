@@ -43,7 +43,7 @@ MAKE: dict[str, Callable[[Path], Any]] = {
 
 
 class Counting(keras.callbacks.Callback):
-    """Counts what it hears, in plain attributes; `writer` and `rows` are names that Keras's own use otherwise."""
+    """Counts its calls in plain attributes; Keras's own callbacks use `writer` and `rows` for something else."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Run:
         self.block.on_epoch_end(epoch, logs)
 
     def die(self) -> None:
-        """Leave this process what a process of its own would have left."""
+        """Close the files that the death of a process of its own would close."""
         if isinstance(self.callback, keras.callbacks.CSVLogger):
             self.callback.csv_file.close()
         if isinstance(self.callback, keras.callbacks.TensorBoard):
@@ -106,7 +106,7 @@ class Run:
 
 
 def resumed(folder: Path, name: str, first: Run, begun: int | None = None) -> Run:
-    """Another process's run, put back as a resume point of the first would."""
+    """Return a second process's run, restored as from a resume point of the first."""
     state, arrays = json.loads(json.dumps(first.block.state())), first.block.arrays()
     kept = shutil.copytree(folder, folder.with_name("kept"), dirs_exist_ok=True)
     first.die()
@@ -122,7 +122,7 @@ def resumed(folder: Path, name: str, first: Run, begun: int | None = None) -> Ru
 
 
 def events(folder: Path) -> list[tuple[str, int, float]]:
-    """What TensorBoard's files hold of numbers."""
+    """Return the numbers in TensorBoard's files."""
     found = []
     for path in sorted(folder.rglob("*tfevents*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
@@ -189,7 +189,7 @@ def test_after_an_interruption_it_is_as_without_one(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize("name", [name for name in NAMES if TREATMENTS[name].fate != "exact"])
 def test_others_are_refused_replaced_or_said_to_forget(name: str) -> None:
-    # Without what its constructor wants, or needs installed.
+    # Without the arguments or packages that its constructor needs.
     callback = object.__new__(getattr(keras.callbacks, name))
     if name == "CallbackList":
         kept = Counting()

@@ -1,4 +1,4 @@
-"""Models with code of a script's own: on the fused engine with the numbers of Keras's `fit`, else on the stock one."""
+"""Models with a script's own code: on the fused engine with the numbers of Keras's `fit`, else on the stock one."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ from worker.training.program.model_steps import ModelSteps
 
 pytestmark = pytest.mark.usefixtures("process_as_before")
 
-# Two networks with an optimizer each, built by the training step alone, whose logs are no metrics; and a callback that
-# evaluates another model inside.
+# Two networks with an optimizer each, which only the training step builds and whose logs are not metrics; and a
+# callback that evaluates another model.
 ADVERSARIAL = """
 import keras, numpy as np, tensorflow as tf
 keras.utils.set_random_seed(5)
@@ -51,13 +51,13 @@ FIT = """
 model.fit(x, epochs=3, batch_size=16, callbacks=CALLBACKS, verbose=0)
 np.save("weights.npy", np.concatenate([one.ravel() for one in model.get_weights()]))
 """
-# What acts after batches trains on the stock engine.
+# A callback that acts after batches needs the stock engine.
 STOCK = """
 class Acts(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None): pass
 CALLBACKS.append(Acts())
 """
-# A class of its own with a sampling layer, a loss that it adds, and an evaluation by a callback.
+# A subclassed model with a sampling layer, a loss that it adds, and an evaluation by a callback.
 SUBCLASSED = """
 import keras, numpy as np
 keras.utils.set_random_seed(6)
@@ -96,7 +96,7 @@ def test_a_step_that_draws_by_tensorflow_or_must_run_eagerly_is_said_to(volume: 
     draws = "noise = keras.random.normal((tf.shape(data)[0], 3), seed=self.draws)"
     drawing = ADVERSARIAL.replace(draws, "noise = tf.random.normal((tf.shape(data)[0], 3)) + self.seen.assign_add(1.0)")
     drawing = drawing.replace("self.draws =", "self.seen = tf.Variable(0.0, name='seen'); self.draws =")
-    # Traces nowhere: it asks a tensor for its number.
+    # It cannot be traced, because it asks a tensor for its value.
     eager = ADVERSARIAL.replace(draws, "noise = data + float(data[0, 0])").replace(
         "compile()", "compile(run_eagerly=True)"
     )

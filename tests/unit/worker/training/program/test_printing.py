@@ -1,4 +1,4 @@
-"""What a script prints, as its log keeps it."""
+"""The output of a script, as its log keeps it."""
 
 import io
 

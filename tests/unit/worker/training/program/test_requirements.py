@@ -1,4 +1,4 @@
-"""What a program requires: which lines are taken, what the worker has already, and the folder with the rest."""
+"""A program's requirements: accepted lines, packages that the worker already has, and the folder with the rest."""
 
 import multiprocessing
 import os

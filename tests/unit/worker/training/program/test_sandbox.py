@@ -1,4 +1,4 @@
-"""What a program in its sandbox can do, and what it cannot: by layers, users and kernels. Each test is a process."""
+"""What a program in its sandbox can and cannot do, by layers, users and kernels. Each test runs a process."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def attempt(name, act):
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """In a folder that everybody may enter, so that the sandbox must hide it. Programs have shared memory elsewhere."""
+    """A path in a folder that everybody may enter, so that the sandbox must hide it; shared memory is elsewhere."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder) / "home"
@@ -46,7 +46,7 @@ def test_the_sandbox_is_closed_and_takes_less_than_50_ms(home: Path, user: str, 
         assert ("own user" in report["layers"]) == (user == "root")
         return report
 
-    # Of several, since this machine may be busy.
+    # The best of several, because this machine may be busy.
     assert any(enter()["seconds"] < 0.05 for _ in range(6))
 
 

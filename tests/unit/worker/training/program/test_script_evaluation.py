@@ -91,7 +91,7 @@ def test_the_confusion_matrix_is_that_of_scikit_learn_on_the_same_rows(volume: V
 
 
 def measure(model: str, y: str, weights: Any = None) -> tuple[Subject, PartResult]:
-    """What would be measured of a model in Python's words, on all rows."""
+    """Measure a model, given as Python code, on all rows."""
     data = names_of_data()
     arguments = bind_arguments(keras.Model.fit, None, (data["x"],), {"y": eval(y, data), "sample_weight": weights})
     part = read_data(arguments).train

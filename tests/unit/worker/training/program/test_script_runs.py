@@ -144,7 +144,7 @@ def test_a_scripts_end_is_the_jobs(volume: Volume, line: str, code: str | None, 
     assert words in (ending.error.message if ending.error else "")
 
 
-# As Keras warns by itself.
+# Keras itself warns about this.
 @pytest.mark.filterwarnings("ignore:.*shuffle=True.*:UserWarning")
 def test_what_cannot_be_exact_is_said_with_its_reason(volume: Volume) -> None:
     script = DATA + (

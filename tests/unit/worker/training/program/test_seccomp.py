@@ -26,7 +26,7 @@ def test_its_numbers_are_those_of_the_kernel(header: Path, column: int) -> None:
 
 
 def decide(machine: str, name: str, *arguments: int) -> int:
-    """What the filter's instructions return for a system call, as the kernel's small machine computes it."""
+    """Return what the filter's instructions decide on a system call, interpreted as by the kernel."""
     architecture, _, column = seccomp._MACHINES[machine]
     number = seccomp.NUMBERS[name][column] if name in seccomp.NUMBERS else int(name)
     values = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
@@ -58,7 +58,7 @@ def test_its_decisions(machine: str) -> None:
     assert decide(machine, "clone", 0x1000_0000) == DENIED
     assert decide(machine, "ioctl", 3, 0x5412) == DENIED
     assert decide(machine, "ioctl", 3, 0x5401) == ALLOWED
-    # The kernel reads the lower half of the argument alone.
+    # The kernel reads only the lower half of the argument.
     assert decide(machine, "ioctl", 3, 0x5412 + 2**40) == DENIED
     assert decide(machine, "setpriority", 2, 0) == DENIED
     assert decide(machine, "openat", -100, 0, 0o1000) == DENIED

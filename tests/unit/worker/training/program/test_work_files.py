@@ -85,7 +85,7 @@ def test_only_the_copies_that_a_point_may_need_stay(tmp_path: Path) -> None:
     files.keeps_next = True
     kept = [files.state()["copy"] for _ in range(20)]
     there = sorted(one.name for one in (first.resume / "files").iterdir())
-    # Two points on the disk, one that is being written, and those that wait for the writer and for a place there.
+    # Two points on the disk, one that is being written, and those that wait for the writer or a place in its queue.
     assert there == [kept[0], *kept[-(4 + MOST_WAITING) :]]
 
 
