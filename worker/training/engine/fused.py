@@ -11,7 +11,7 @@ Between two calls the run can be stopped, saved and monitored.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import keras
@@ -44,9 +44,14 @@ def missing_in_keras() -> str | None:
     """The first private name of Keras that this engine needs and the installed version lacks; None if it has all."""
     if DataAdapter is None:
         return "keras.src.trainers.data_adapters.data_adapter.DataAdapter"
+    return _missing_in_model()
+
+
+@cache
+def _missing_in_model() -> str | None:
+    """Look once: each new model changes the names of the next ones, which a script sees."""
     needed = ("train_function", "test_function", "make_train_function", "_get_metrics_result_or_logs")
-    probe = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    probe.compile()
+    probe = keras.Sequential()
     return next((f"Model.{name}" for name in needed if not hasattr(probe, name)), None)
 
 

@@ -64,6 +64,16 @@ def test_the_log_is_the_one_that_the_script_writes_by_itself_in_the_same_order_o
     assert np.array_equal(np.load(tmp_path / "weights.npy"), weights)
 
 
+def test_later_layers_have_the_names_that_they_have_in_plain_keras(volume: Volume) -> None:
+    lines = (
+        "from pathlib import Path\n"
+        "model.fit(x, y, epochs=1, verbose=0)\n"
+        "Path('names').write_text(' '.join(one.name for one in make().layers))\n"
+    )
+    job, _ = succeed(volume, DATA + lines)
+    assert file_of(job, "names").read_text() == "dense_2 dropout_1 dense_3"
+
+
 def test_the_evidence_of_a_stop_is_that_of_the_scripts_early_stopping(volume: Volume) -> None:
     script = DATA + (
         "stop = keras.callbacks.EarlyStopping(monitor='val_accuracy', min_delta=0.2, patience=3)\n"
