@@ -287,11 +287,13 @@ class Conclusion(Document):
 
     `may_retry` says whether another attempt could end otherwise; `place` is where the run was, as `epoch:step`.
     `held_seconds` is the time that is charged, from the claim, by the machine's monotonic clock: until everything was
-    saved and, after the limit of the budget, only for the batch that was running then.
+    saved and, after the limit of the budget, only for the batch that was running then. `wants_restart`: the process
+    hands the job back by itself, because it must begin again.
     """
 
     ending: Ending | None
     may_retry: bool = False
+    wants_restart: bool = False
     place: str | None = None
     held_seconds: Seconds | None = None
 

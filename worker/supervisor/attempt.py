@@ -137,7 +137,8 @@ class AttemptRun:
         self._hear(child)
         kills = out_of_memory_kills() - kills_before
         code = child.exit_code()
-        exit_ = Exit(code, because, self._pulse.place, kills, self._has_begun, self._elapsed())
+        was_asked = self._drain.is_set()
+        exit_ = Exit(code, because, self._pulse.place, kills, self._has_begun, self._elapsed(), was_asked)
         child.close()
         _own(self._attempt)
         return exit_

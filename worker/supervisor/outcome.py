@@ -40,6 +40,11 @@ _TOO_MANY_FILES = JobError(
     message="the program left more than FITSTOP_PROGRAM_FILES_BYTES, or more than 100,000 files, in its folder",
 )
 
+# A script can send the signal to its own process, which would otherwise begin again and again.
+_STOPPED_BY_ANOTHER = JobError(
+    code="killed", message="the training process was stopped by SIGTERM, which its worker had not sent"
+)
+
 # How long a job that was handed back with an error waits, so that workers do not take it in a busy loop.
 _LEAST_REST_SECONDS = 0.1
 _MOST_REST_SECONDS = 30
@@ -54,7 +59,7 @@ class Exit(NamedTuple):
 
     `place`: the position of its last pulse. `out_of_memory_kills`: kills by the kernel while it ran. `has_begun`:
     whether it reported that its training program runs; before, it reads nothing of the job. `seconds`: from the claim
-    until the worker saw that it had ended.
+    until the worker saw that it had ended. `was_asked`: whether its worker asked it to stop.
     """
 
     code: int | None
@@ -63,13 +68,14 @@ class Exit(NamedTuple):
     out_of_memory_kills: int = 0
     has_begun: bool = True
     seconds: float = 0.0
+    was_asked: bool = False
 
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
     """The attempt's end, from the child's own conclusion if there is one, else from how its process ended."""
     conclusion = None if child.was_killed_because == "files" else _conclusion_of(attempt)
     if conclusion is not None:
-        return _concluded(attempt, conclusion, settings).model_copy(update=_charge(attempt, conclusion, child))
+        return _concluded(attempt, conclusion, child, settings).model_copy(update=_charge(attempt, conclusion, child))
     if attempt.job.cancel() is not None:
         return _finished(Ending(status="cancelled", stop=_stop(attempt, "cancelled")))
     if child.was_killed_because == "drain":
@@ -203,10 +209,12 @@ def _with_a_way_on(job: JobFolder, error: JobError) -> JobError:
     return JobError(code=error.code, message=f"{error.message.rstrip('.')}. {way_on}")
 
 
-def _concluded(attempt: AttemptFolder, conclusion: Conclusion, settings: Settings) -> AttemptEnd:
+def _concluded(attempt: AttemptFolder, conclusion: Conclusion, child: Exit, settings: Settings) -> AttemptEnd:
     ending = conclusion.ending
-    if ending is None:
+    if ending is None and (child.was_asked or conclusion.wants_restart):
         return _handed_back(attempt)
+    if ending is None:
+        return failed_attempt(attempt, _STOPPED_BY_ANOTHER, settings, place=child.place)
     if ending.status != "failed" or ending.error is None:
         return _finished(ending)
     if conclusion.may_retry:

@@ -58,7 +58,7 @@ def conclude_stopped(
     if request.reason == "cancelled":
         stop = _evidence(run, callbacks, "cancelled", last)
         return Conclusion(ending=Ending(status="cancelled", stop=stop))
-    return Conclusion(ending=None, may_retry=True)
+    return Conclusion(ending=None, may_retry=True, wants_restart=request.reason == "restart")
 
 
 def _evidence(run: RunContext, callbacks: Callbacks | None, reason: str, last: Stop | None) -> Stop:

@@ -72,7 +72,7 @@ class TrainingStopped(FitstopError):
 
     code = "stopped"
 
-    def __init__(self, reason: Literal["cancelled", "handed_back", "budget", "outclassed"]) -> None:
+    def __init__(self, reason: Literal["cancelled", "handed_back", "restart", "budget", "outclassed"]) -> None:
         super().__init__(reason)
         self.reason = reason
 

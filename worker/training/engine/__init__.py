@@ -86,7 +86,7 @@ def compile_engine(  # noqa: PLR0913, PLR0917
             if plan.xla and kept_programs.give_up():
                 message = f"restarts without the compiled programs of earlier jobs: {first_line(error)}"
                 run.events.write([Event("engine", message, plan.model_dump(mode="json"), "warning")])
-                raise TrainingStopped("handed_back") from error
+                raise TrainingStopped("restart") from error
             if traces:
                 forget_traces(traces)
                 traces = None

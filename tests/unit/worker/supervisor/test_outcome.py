@@ -81,8 +81,27 @@ def test_an_attempt_whose_process_did_not_say_when_it_was_done_is_charged_by_its
 def test_a_child_that_hands_the_job_back_does_not_count_as_a_failure(volume):
     attempt = taken(posted(volume))
     attempt.conclude(Conclusion(ending=None))
-    end = decide(attempt, Exit(0), SETTINGS)
+    end = decide(attempt, Exit(0, was_asked=True), SETTINGS)
     assert (end.outcome, end.is_failure, end.ending, end.retry_at) == ("handed_back", False, None, None)
+
+
+def test_a_child_that_must_begin_again_does_not_count_as_a_failure(volume):
+    attempt = taken(posted(volume))
+    attempt.conclude(Conclusion(ending=None, wants_restart=True))
+    end = decide(attempt, Exit(0), SETTINGS)
+    assert (end.outcome, end.is_failure, end.is_loss, end.ending) == ("handed_back", False, False, None)
+
+
+def test_a_child_that_its_worker_did_not_stop_is_lost_and_may_not_be_for_ever(volume):
+    job = posted(volume)
+    for number in range(1, 4):
+        attempt = taken(job, number)
+        attempt.conclude(Conclusion(ending=None))
+        end = decide(attempt, Exit(0), Settings(max_losses=3))
+        assert (end.outcome, end.is_loss, end.error.code) == ("lost", True, "killed")
+        assert (end.ending is not None) == (number == 3)
+        attempt.close(end)
+    assert "SIGTERM, which its worker had not sent" in end.ending.error.message
 
 
 def test_a_child_that_was_killed_in_a_drain_hands_the_job_back(volume):
