@@ -136,7 +136,7 @@ class Child:
             self._process.close()
 
     def _end_group(self) -> None:
-        """Kill the process group of a program. Its children may outlive it, but cannot leave the group."""
+        """Kill the processes that a script has started and left. In the sandbox, none can leave the group."""
         if self._process.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -38,6 +38,8 @@ def stand_by(pipe: Connection, is_forked: bool) -> None:  # noqa: FBT001  its ar
     train = importlib.import_module(f"{PROGRAM}.__main__").main
     folder, environment = _next_attempt(pipe)
     os.environ.update(environment)
+    # The worker kills this group at the end, with all processes that a script has started.
+    os.setpgid(0, 0)
     output = _print_into(AttemptFolder(Path(folder), int(Path(folder).name)))
     faulthandler.enable()
     pulse.send_to(pipe)

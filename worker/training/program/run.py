@@ -27,6 +27,7 @@ from worker.training.errors import Superseded, TrainingError, TrainingStopped, i
 from worker.training.program.between_calls import BetweenCalls, Unwind
 from worker.training.program.calls import Before, bind_arguments
 from worker.training.program.fit_call import ScriptFit
+from worker.training.program.forks import TrainingProcess
 from worker.training.program.made_model import MadeModel, evaluate_made_model
 from worker.training.program.prepared_script import PreparedScript, decide_machine_plan
 from worker.training.program.printing import LastStates
@@ -66,6 +67,7 @@ class _ScriptRun:
         self._call: ScriptFit | None = None
         self._best: MadeModel | None = None
         self._original = keras.Model.fit
+        self._process = TrainingProcess()
 
     # The script
 
@@ -81,7 +83,8 @@ class _ScriptRun:
         self._run.events.write([Event("program", message, {"entry": str(script.relative_to(self._prepared.folder))})])
         with _print_line_by_line(), BetweenCalls(self._run) as self._watch, self._replace_fit():
             try:
-                runpy.run_path(str(script), run_name="__main__")
+                with self._process.end_forks():
+                    runpy.run_path(str(script), run_name="__main__")
             except SystemExit as left:
                 if left.code is not None and left.code != 0:
                     raise
@@ -101,8 +104,8 @@ class _ScriptRun:
             keras.Model.fit = self._original
 
     def _fit(self, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """One call of `fit` by the script. A call inside another one runs Keras's own `fit`."""
-        if self._call is not None or not model.compiled:
+        """One call of `fit` by the script. A call inside another one, or in a fork, runs Keras's own `fit`."""
+        if self._call is not None or not model.compiled or not self._process.is_here:
             return self._original(model, *arguments, **named)
         given = bind_arguments(self._original, model, arguments, named)
         with self._watch.in_fit():
