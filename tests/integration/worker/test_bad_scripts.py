@@ -1,5 +1,6 @@
-"""Scripts that misbehave on a real worker: the job's end says what they did, and the next job is untouched."""
+"""Scripts that misbehave or start processes on a real worker: the job's end says what they did, and the next job is untouched."""
 
+import multiprocessing
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -52,6 +53,27 @@ while True:
 """
 
 
+PROCESSES = """\
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+import keras
+import numpy as np
+
+class Data(keras.utils.PyDataset):
+    def __len__(self):
+        return 4
+    def __getitem__(self, number):
+        x = np.random.default_rng(number).normal(size=(8, 2))
+        return x, x.sum(1)
+
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(Data(workers=2, use_multiprocessing=True), epochs=3, verbose=0)
+with multiprocessing.Pool(2) as pool:
+    print(pool.map(abs, [-3, 4]), multiprocessing.get_start_method())
+with ProcessPoolExecutor(2) as executor:
+    print(list(executor.map(abs, [-5, 6])))
+"""
 PRINT_WITHOUT_END = """\
 import time
 print("first")
@@ -139,6 +161,14 @@ def test_a_script_that_leaves_a_fork_behind_takes_it_along(post: Callable[[str],
     assert ending_of(job).status == "succeeded"
     fork = int(output_of(job))
     wait_for(lambda: not is_running(fork), 30)
+
+
+def test_processes_of_a_script_start_and_end_as_in_plain_python(post: Callable[[str], JobFolder]) -> None:
+    job = post(PROCESSES)
+    ending = ending_of(job)
+    assert (ending.status, ending.stop.last_epoch) == ("succeeded", 3)
+    expected = multiprocessing.get_context().get_start_method()
+    assert output_of(job) == f"[3, 4] {expected}\n[5, 6]\n"
 
 
 @pytest.mark.parametrize(

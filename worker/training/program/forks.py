@@ -1,10 +1,37 @@
-"""Processes that a script forks. They are ordinary Python processes: only the training process trains and reports."""
+"""Processes that a script starts. They are ordinary Python processes: only the training process trains and reports."""
 
+import multiprocessing
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+
+from worker.training.program.between_calls import BetweenCalls
+from worker.training.stop_requests import StopRequests
+
+# Their methods handle signals of the training process.
+_LISTENERS = (BetweenCalls, StopRequests)
+
+
+def start_processes_as_plain_python() -> None:
+    """Let a script's processes start and end as those of plain Python, and not as a worker's training process."""
+    multiprocessing.set_start_method(None, force=True)
+    _restore_signals_in_forks()
+
+
+@cache
+def _restore_signals_in_forks() -> None:
+    os.register_at_fork(after_in_child=_restore_signals)
+
+
+def _restore_signals() -> None:
+    """End at a SIGTERM, such as that of `Pool.terminate`, which the training process only notes."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        if isinstance(getattr(signal.getsignal(number), "__self__", None), _LISTENERS):
+            signal.signal(number, signal.SIG_DFL)
 
 
 class TrainingProcess:

@@ -17,6 +17,7 @@ from shared.spec import ProgramJobSpec, ProgramSpec
 from shared.volume import arrays_folder_of, data_file_of, dataset_of
 from worker.training.errors import DataChanged, DataMissing
 from worker.training.hashing import do_nothing
+from worker.training.program.forks import start_processes_as_plain_python
 from worker.training.program.requirements import Limits, install_requirements
 from worker.training.program.sandbox import Sandbox, confine
 from worker.training.resume.store import remove_older
@@ -56,6 +57,7 @@ def prepare_script(
         read = (attempt.job.path, *(path.parent for path in datasets.values()), *packages)
         confine(Sandbox(read, (attempt.path,), record.spec.program.network, folder), settings.allow_code)
         _enter(record.spec.program, folder, script, datasets)
+        start_processes_as_plain_python()
         sys.path.extend(map(str, packages))
     except Exception as error:
         # The edge of the preparation: the run records the error as the job's.
