@@ -22,7 +22,6 @@ from shared.manifest import read_manifest
 from shared.spec import ModelCheckpointSpec
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
-from tests.support.killing import preloaded_forks
 from tests.support.waiting import wait_for
 
 _CALLS = ("openat", "write", "fsync", "rename", "link", "unlink", "mkdir", "close")
@@ -55,11 +54,6 @@ def publish_dataset(folder: str) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
     volume.publish_dataset(prepared, "others")
     os._exit(0)
-
-
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    return preloaded_forks()
 
 
 @pytest.fixture(autouse=True)

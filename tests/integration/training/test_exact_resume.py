@@ -25,23 +25,10 @@ from tests.support.killing import (
     Outcome,
     deaths,
     outcome,
-    preloaded_forks,
     resume_job,
     run_killed,
     some_kills,
 )
-
-
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    return preloaded_forks()
-
-
-@pytest.fixture
-def graded(volume: Volume, machines: Machines) -> Volume:
-    put_dataset(volume, learnable_frame(160))
-    machines.upload(volume.datasets)
-    return volume
 
 
 @pytest.fixture(scope="module")

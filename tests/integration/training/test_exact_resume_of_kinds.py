@@ -13,7 +13,7 @@ from shared.events import job_events
 from shared.volume import Volume
 from tests.support.both_stores import Machines
 from tests.support.jobs import put_job
-from tests.support.killing import Kill, Outcome, deaths, kind_resume_job, outcome, preloaded_forks, run_to_the_end
+from tests.support.killing import Kill, Outcome, deaths, kind_resume_job, outcome, run_to_the_end
 from tests.support.kinds import put_kinds
 
 # Each dies while it decodes or reads, between two batches of an epoch, and with half a file written.
@@ -23,11 +23,6 @@ KILLS = {
     ("two inputs", "stock"): [Kill("batch", 7), Kill("half row", 2)],
     ("earlier job", "stock"): [Kill("half file", 3), Kill("batch", 4)],
 }
-
-
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    return preloaded_forks()
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,8 @@ from shared.job_folder import JobFolder
 from shared.volume import Volume
 from tests.support.both_stores import Machines
 from tests.support.dying_scripts import kinds_of_resume, run_script
-from tests.support.killing import Kill, preloaded_forks
+from tests.support.killing import Kill
 from tests.support.scripts import SCRIPTS, ScriptOutcome, script_outcome
-
-
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    return preloaded_forks()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from tests.support.killing import (
     Kill,
     Outcome,
     outcome,
-    preloaded_forks,
     resume_job,
     run_killed,
     run_to_the_end,
@@ -24,18 +23,6 @@ from tests.support.killing import (
 )
 
 USED = ("fused with XLA", "fused", "stock")
-
-
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    return preloaded_forks()
-
-
-@pytest.fixture
-def graded(volume: Volume, machines: Machines) -> Volume:
-    put_dataset(volume, learnable_frame(160))
-    machines.upload(volume.datasets)
-    return volume
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""Scripts that misbehave or start processes on a real worker: the job's end says what they did, and the next job is untouched."""
+"""Scripts that misbehave or start processes, on a real worker: the job's end says what they did.
+
+The next job is untouched.
+"""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
