@@ -18,7 +18,6 @@ from shared.job_folder import AttemptFolder
 from shared.plain_files import open_plain
 
 SEGMENT_BYTES = 1024**2
-MOST_SEGMENT_BYTES = 2 * SEGMENT_BYTES
 
 _Decoder = getincrementaldecoder("utf-8")
 _NAME = re.compile(r"output-([0-9]{1,18})\.log")

@@ -8,10 +8,11 @@ import os
 import secrets
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from shared.durable import TEMPORARY_SUFFIX
-from shared.output import MOST_SEGMENT_BYTES, SEGMENT_BYTES, segment_name
+from shared.output import SEGMENT_BYTES, segment_name
 
 LOOK_SECONDS = 0.1
 _STREAMS = (1, 2)
@@ -43,13 +44,23 @@ class BoundedOutput:
         self._use()
         # Its size is final only now: its end is the beginning of the next file.
         size = os.fstat(full).st_size
-        if size > MOST_SEGMENT_BYTES:
-            os.ftruncate(full, MOST_SEGMENT_BYTES)
+        if size > 2 * self._segment_bytes:
+            # Where the volume is full, the file stays whole.
+            with suppress(OSError):
+                self._cut_middle(full, size)
         os.close(full)
         self._start += size
         self._newest.append(draft.rename(self._folder / segment_name(self._start)))
         while len(self._newest) > _KEPT_AT_THE_END:
             self._newest.popleft().unlink(missing_ok=True)
+
+    def _cut_middle(self, full: int, size: int) -> None:
+        """Keep the beginning of a file, and its end as another file: what was printed last may be an error."""
+        draft = self._folder / f".output.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+        cut = size - self._segment_bytes
+        draft.write_bytes(os.pread(full, self._segment_bytes, cut))
+        self._newest.append(draft.rename(self._folder / segment_name(self._start + cut)))
+        os.ftruncate(full, self._segment_bytes)
 
     def _use(self) -> None:
         for stream in self._streams:

@@ -58,6 +58,18 @@ def test_of_much_output_the_beginning_and_the_end_are_kept_and_the_middle_is_cou
     assert skipped + sum(len(piece.content) for piece in pieces) == 2000 * 11 == output_bytes(attempt)
 
 
+def test_the_end_of_what_is_printed_within_one_look_is_kept_also_where_the_process_goes_on(attempt, printed):
+    stream = os.open(attempt.path / "output.log", os.O_WRONLY | os.O_APPEND)
+    os.write(stream, b"first\n" + b"x" * 9 * SEGMENT + b"\nan error\n")
+    os.close(stream)
+    printed(0, 1)
+    text = "".join(piece.text for piece in whole(attempt))
+    assert (text[:6], text[-20:]) == ("first\n", "an error\nline 00000\n")
+    (skipped,) = [piece.skipped_bytes for piece in whole(attempt) if piece.skipped_bytes]
+    assert skipped + len(text) == output_bytes(attempt) == 9 * SEGMENT + 27
+    assert sum(path.stat().st_size for path in attempt.path.iterdir()) < 3 * SEGMENT
+
+
 def test_a_reader_that_follows_gets_each_line_once_while_files_come_and_go(attempt, printed):
     after, lines = Cursor(), []
     for first in range(0, 1000, 20):
