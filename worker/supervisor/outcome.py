@@ -22,7 +22,7 @@ from shared.settling import stop_after_events
 from shared.storage import storage_message
 from shared.times import time_in, utc_now
 from worker.ipc.beat import held_by_last_beat
-from worker.ipc.exit_statuses import CODE_OF_STATUS
+from worker.ipc.exit_statuses import CODE_OF_STATUS, SUPERSEDED
 from worker.machine.memory import DATA_LARGER_THAN_MEMORY, data_shortage
 from worker.supervisor.programs import runs_program
 
@@ -43,6 +43,12 @@ _TOO_MANY_FILES = JobError(
 # A script can send the signal to its own process, which would otherwise begin again and again.
 _STOPPED_BY_ANOTHER = JobError(
     code="killed", message="the training process was stopped by SIGTERM, which its worker had not sent"
+)
+
+_NO_HEARTBEAT = JobError(
+    code="killed",
+    message="the training process saw no heartbeat of its worker for too long and stopped itself: the machine was "
+    "frozen or overloaded",
 )
 
 # How long a job that was handed back with an error waits, so that workers do not take it in a busy loop.
@@ -242,6 +248,8 @@ def _death(attempt: AttemptFolder, child: Exit) -> JobError:
         return _death_by_signal(attempt, child, -child.code)
     if (code := CODE_OF_STATUS.get(child.code or 0)) is not None:
         return JobError(code=code, message=storage_message(code))
+    if child.code == SUPERSEDED:
+        return _NO_HEARTBEAT
     message = f"the training process ended with status {child.code} and without a conclusion"
     return JobError(code="no_conclusion", message=message)
 

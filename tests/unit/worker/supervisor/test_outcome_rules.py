@@ -22,7 +22,7 @@ from shared.times import parse_time, seconds_until
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.ipc import pulse
-from worker.ipc.exit_statuses import STATUS_OF_STORAGE
+from worker.ipc.exit_statuses import STATUS_OF_STORAGE, SUPERSEDED
 from worker.machine.memory import held_bytes, memory_bytes, out_of_memory_kills, training_limit
 from worker.supervisor.outcome import MOST_BACKOFF_SECONDS, Exit, decide
 from worker.training.errors import BadData, Diverged, describe_failure
@@ -71,7 +71,9 @@ def test_a_child_that_ends_without_a_word_is_retried_under_its_own_code(job: Job
     assert end.retry_at is not None
 
 
-@pytest.mark.parametrize("child", [Exit(-signal.SIGKILL), Exit(-signal.SIGKILL, "cancel", out_of_memory_kills=1)])
+@pytest.mark.parametrize(
+    "child", [Exit(-signal.SIGKILL), Exit(-signal.SIGKILL, "cancel", out_of_memory_kills=1), Exit(SUPERSEDED)]
+)
 def test_a_child_that_was_killed_is_lost_and_no_failure(job: JobFolder, child: Exit) -> None:
     end = ended(claim(job), child)
     assert end.error is not None
