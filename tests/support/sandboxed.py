@@ -19,6 +19,7 @@ import json, os, sys
 from pathlib import Path
 from worker.training.program.sandbox import Sandbox, enter_sandbox
 order = json.loads(sys.argv[1])
+exec(order["before"])
 read, home = tuple(map(Path, order["read"])), Path(order["home"])
 sandbox = Sandbox(read, (home,), order["network"], home)
 report = enter_sandbox(sandbox, abi=order["abi"])
@@ -33,7 +34,8 @@ print(json.dumps({"said": said, "layers": report.layers, "lacks": {one.layer: on
 class Sandboxed:
     """Runs code in a sandbox whose only writable folder is `home`. The code reads `order`, and writes into `said`.
 
-    `user`: `root`, which becomes another user, or `plain`. `abi`: version of Landlock, as on an older kernel.
+    `before`: code that runs outside. `user`: `root`, which becomes another user, or `plain`. `abi`: version of
+    Landlock, as on an older kernel.
     """
 
     home: Path
@@ -42,6 +44,7 @@ class Sandboxed:
     network: bool = False
     read: tuple[Path, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    before: str = ""
 
     def run(self, code: str, **order: Any) -> dict[str, Any]:
         """Run `code`, and return what it wrote into `said`, with the report of the sandbox."""
@@ -50,7 +53,7 @@ class Sandboxed:
         if self.user == "plain" and os.geteuid() == 0:
             os.chown(self.home, PLAIN_USER, PLAIN_USER)
         order |= {"home": str(self.home), "read": list(map(str, self.read)), "abi": self.abi, "code": code}
-        order |= {"network": self.network}
+        order |= {"network": self.network, "before": self.before}
         done = subprocess.run(
             [python_of(self.user), "-c", _PROGRAM, json.dumps(order)],
             cwd=self.home,

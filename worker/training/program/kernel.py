@@ -4,10 +4,12 @@ import ctypes
 import os
 import platform
 import sys
+from contextlib import suppress
 
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
 PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_SECUREBITS, _NO_SETUID_FIXUP = 28, 1 << 2
 _PR_CAP_AMBIENT, _RAISE = 47, 2
 
 MACHINE = platform.machine() if sys.platform.startswith("linux") else ""
@@ -55,6 +57,15 @@ def permitted_capabilities() -> int:
     if _libc.capget(ctypes.byref(header), halves) == -1:
         return 0
     return int(halves[0].permitted) | int(halves[1].permitted) << 32
+
+
+def count_capabilities_in_access() -> None:
+    """Let access(2) count the capabilities of a user that is not root, as open(2) does. Does nothing without the right.
+
+    Python's `os.access` asks the kernel, which drops them without the bit SECBIT_NO_SETUID_FIXUP (capabilities(7)).
+    """
+    with suppress(PermissionError):
+        prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP)
 
 
 def keep_capabilities(kept: int) -> None:

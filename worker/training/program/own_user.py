@@ -13,6 +13,7 @@ from worker.training.program.kernel import (
     PR_SET_DUMPABLE,
     PR_SET_KEEPCAPS,
     NotGiven,
+    count_capabilities_in_access,
     keep_capabilities,
     permitted_capabilities,
     prctl,
@@ -43,6 +44,7 @@ def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iter
     for path in write:
         change_owner(path, user, user)
     prctl(PR_SET_KEEPCAPS, 1)
+    count_capabilities_in_access()
     os.setgroups(groups)
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)

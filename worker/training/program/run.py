@@ -17,6 +17,7 @@ import keras
 
 from shared.events import Event
 from shared.job import Conclusion, Ending, JobError, Stop
+from shared.spec import ProgramJobSpec
 from shared.storage import is_storage_error
 from worker.training.callbacks import Callbacks
 from worker.training.conclude import conclude_failed, conclude_stopped, stop_evidence
@@ -26,6 +27,7 @@ from worker.training.engine.fused import missing_in_keras
 from worker.training.errors import Superseded, TrainingError, TrainingStopped, is_out_of_memory
 from worker.training.program.between_calls import BetweenCalls, Unwind
 from worker.training.program.calls import Before, bind_arguments
+from worker.training.program.error_hints import find_hint
 from worker.training.program.fit_call import ScriptFit
 from worker.training.program.forks import TrainingProcess
 from worker.training.program.made_model import MadeModel, evaluate_made_model
@@ -180,11 +182,15 @@ class _ScriptRun:
         if frames:
             name = frames[-1].filename.removeprefix(f"{self._prepared.folder}/")
             where = f" ({name}, line {frames[-1].lineno})"
-        hint = ""
-        if isinstance(error, ModuleNotFoundError):
-            hint = "; add it to the program's requirements.txt"
+        hint = self._hint(error)
         text = (str(error).splitlines() or [""])[0][:300]
         return JobError(code="script_failed", message=f"{type(error).__name__}: {text}{where}{hint}")
+
+    def _hint(self, error: Exception) -> str:
+        spec = self._run.record.spec
+        assert isinstance(spec, ProgramJobSpec)
+        hint = find_hint(error, spec.program, is_boxed=self._run.settings.allow_code == "boxed")
+        return hint and f"; {hint}"
 
 
 def _all_returned_event(before: Before) -> Event:

@@ -68,7 +68,7 @@ class Sandbox:
     """What a program may use in addition to Python, its libraries and the GPU.
 
     `read`, `write`: files and folders with their content. `home`: a folder in `write` that becomes HOME and contains
-    the folder of temporary files (`.tmp`).
+    the folder of temporary files (`.tmp`), with the data that Keras downloads.
     """
 
     read: tuple[Path, ...]
@@ -178,8 +178,14 @@ class _Entry:
         leave_for_training(os.environ)
         for name in _NOT_FOR_PROGRAMS:
             os.environ.pop(name, None)
-        os.environ |= {"HOME": str(self._sandbox.home), "TMPDIR": str(temporary)}
+        for_keras = temporary / "keras"
+        for_keras.mkdir(exist_ok=True)
+        folders = {"HOME": self._sandbox.home, "TMPDIR": temporary, "KERAS_HOME": for_keras}
+        os.environ |= {name: str(folder) for name, folder in folders.items()}
         tempfile.tempdir = None
+        # Keras reads the variable when it is imported. A private name, pinned by a test.
+        if (config := sys.modules.get("keras.src.backend.config")) is not None:
+            config._KERAS_DIR = str(for_keras)  # type: ignore[attr-defined]
         self.layers.append("environment without secrets")
 
     def _prepare_files(self) -> landlock.Ruleset | None:

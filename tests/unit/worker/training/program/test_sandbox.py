@@ -160,6 +160,18 @@ def test_a_program_has_no_secret_in_its_environment(home: Path) -> None:
     assert (variables["HOME"], variables["TMPDIR"]) == (str(home), str(home / ".tmp"))
 
 
+def test_a_program_may_write_its_folder_by_what_access_says_also_below_a_private_one(tmp_path: Path) -> None:
+    (private := tmp_path / "private").mkdir(mode=0o700)
+    code = "import os; said['may'] = [os.access(order['home'], right) for right in (os.R_OK, os.W_OK)]"
+    assert Sandboxed(private / "home").run(code)["said"]["may"] == [True, True]
+
+
+def test_keras_keeps_what_it_downloads_in_the_temporary_folder_also_where_it_was_imported_before(home: Path) -> None:
+    code = "import keras; said['path'] = keras.utils.get_file('numbers', 'data:,1')"
+    said = Sandboxed(home, before="import keras").run(code)["said"]
+    assert said["path"] == str(home / ".tmp" / "keras" / "datasets" / "numbers")
+
+
 def test_a_worker_owns_again_what_a_program_left(home: Path) -> None:
     code = """
 import os
