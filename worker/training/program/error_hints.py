@@ -1,6 +1,7 @@
 """Hints for errors of a script whose cause is the job's spec or the sandbox."""
 
 import socket
+import traceback
 from collections.abc import Iterator
 
 from shared.spec import ProgramSpec
@@ -26,5 +27,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_of_network(error: BaseException) -> bool:
-    """Whether no name was resolved, or no socket could be created, which the sandbox refuses without a file name."""
-    return isinstance(error, socket.gaierror) or (isinstance(error, PermissionError) and error.filename is None)
+    """Whether no name was resolved, or the sandbox refused a socket. Only its place tells that error from others."""
+    if isinstance(error, socket.gaierror):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, PermissionError) and bool(frames) and frames[-1].filename == socket.__file__

@@ -30,11 +30,16 @@ def reraise() -> None:
         raise urllib.error.URLError(error) from error
 
 
+def refuse_a_socket() -> None:
+    exec(compile("raise PermissionError(13, 'Permission denied')", socket.__file__, "exec"))
+
+
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
         (raised(reraise), OFFLINE),
-        (PermissionError(13, "Permission denied"), OFFLINE),
+        (raised(refuse_a_socket), OFFLINE),
+        (PermissionError(13, "Permission denied"), ""),
         (PermissionError(13, "Permission denied", "/tmp/x"), "in the sandbox, a script uses only its working folder"),
         (ModuleNotFoundError("No module named 'x'"), "add it to the program's requirements.txt"),
         (KeyError("x"), ""),
@@ -57,18 +62,18 @@ def test_with_network_a_name_that_is_not_resolved_has_another_cause() -> None:
 
 def test_the_sandbox_raises_the_errors_that_have_hints(tmp_path: Path) -> None:
     code = """
-import socket
+import socket, traceback
 def tell(act):
     try:
         act()
     except OSError as error:
-        return [type(error).__name__, error.filename]
+        return [type(error).__name__, error.filename, traceback.extract_tb(error.__traceback__)[-1].filename]
 said["file"] = tell(lambda: open("/etc/passwd-", "w"))
 said["name"] = tell(lambda: socket.getaddrinfo("example.com", 80))
 said["socket"] = tell(lambda: socket.socket())
 """
     assert Sandboxed(tmp_path / "home").run(code)["said"] == {
-        "file": ["PermissionError", "/etc/passwd-"],
-        "name": ["gaierror", None],
-        "socket": ["PermissionError", None],
+        "file": ["PermissionError", "/etc/passwd-", "<string>"],
+        "name": ["gaierror", None, socket.__file__],
+        "socket": ["PermissionError", None, socket.__file__],
     }
