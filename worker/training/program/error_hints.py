@@ -13,7 +13,7 @@ def find_hint(error: BaseException, program: ProgramSpec, *, is_boxed: bool) -> 
         if isinstance(cause, ModuleNotFoundError):
             return "add it to the program's requirements.txt"
         if is_boxed and not program.network and _is_of_network(cause):
-            return 'the job has no network: set "network": true in "program"'
+            return 'the job has no network: set "network": true in "program" (fitstop run --network)'
         if is_boxed and isinstance(cause, PermissionError) and cause.filename is not None:
             return "in the sandbox, a script uses only its working folder, the job's datasets and the libraries"
     return ""

@@ -12,7 +12,7 @@ from worker.training.program.error_hints import find_hint
 
 PROGRAM = ProgramSpec(id="cats", entry="train.py")
 ONLINE = PROGRAM.model_copy(update={"network": True})
-OFFLINE = 'the job has no network: set "network": true in "program"'
+OFFLINE = 'the job has no network: set "network": true in "program" (fitstop run --network)'
 
 
 def raised(raise_it) -> Exception:
