@@ -77,6 +77,7 @@ with multiprocessing.Pool(2) as pool:
 with ProcessPoolExecutor(2) as executor:
     print(list(executor.map(abs, [-5, 6])))
 """
+# It prints for longer than a few looks at the size of its output take.
 PRINT_WITHOUT_END = """\
 import time
 print("first")

@@ -34,7 +34,7 @@ except ImportError:  # this Keras has it elsewhere: the stock engine trains
     DataAdapter = None
 
 _CALL_SECONDS = 0.25
-# A call's overhead, probably a copy of the model's state, is a few per cent of a long step: make several per call.
+# A call has an overhead, so several long steps share one.
 _STEPS_TO_SHARE_A_CALL = 4
 _LONG_CALL_SECONDS = 0.8
 _MOST_GROWTH = 8

@@ -43,8 +43,8 @@ def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iter
     _check_number(user)
     for path in write:
         change_owner(path, user, user)
-    prctl(PR_SET_KEEPCAPS, 1)
     count_capabilities_in_access()
+    prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups(groups)
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)

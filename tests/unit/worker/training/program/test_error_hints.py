@@ -15,7 +15,7 @@ ONLINE = PROGRAM.model_copy(update={"network": True})
 OFFLINE = 'the job has no network: set "network": true in "program" (fitstop run --network)'
 
 
-def raised(raise_it) -> Exception:
+def catch(raise_it) -> Exception:
     try:
         raise_it()
     except Exception as error:
@@ -37,8 +37,8 @@ def refuse_a_socket() -> None:
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (raised(reraise), OFFLINE),
-        (raised(refuse_a_socket), OFFLINE),
+        (catch(reraise), OFFLINE),
+        (catch(refuse_a_socket), OFFLINE),
         (PermissionError(13, "Permission denied"), ""),
         (PermissionError(13, "Permission denied", "/tmp/x"), "in the sandbox, a script uses only its working folder"),
         (ModuleNotFoundError("No module named 'x'"), "add it to the program's requirements.txt"),
@@ -51,13 +51,13 @@ def test_an_error_whose_cause_is_the_sandbox_has_a_hint(error: Exception, hint: 
     assert bool(found) == bool(hint)
 
 
-@pytest.mark.parametrize("error", [raised(reraise), PermissionError(13, "Permission denied", "/tmp/x")])
+@pytest.mark.parametrize("error", [catch(reraise), PermissionError(13, "Permission denied", "/tmp/x")])
 def test_without_the_sandbox_the_cause_is_another(error: Exception) -> None:
     assert not find_hint(error, PROGRAM, is_boxed=False)
 
 
 def test_with_network_a_name_that_is_not_resolved_has_another_cause() -> None:
-    assert not find_hint(raised(reraise), ONLINE, is_boxed=True)
+    assert not find_hint(catch(reraise), ONLINE, is_boxed=True)
 
 
 def test_the_sandbox_raises_the_errors_that_have_hints(tmp_path: Path) -> None:
